@@ -1,0 +1,52 @@
+import type { ErrorCode } from '../errors.ts'
+import type { JobDocument } from '../documents/job.ts'
+import type { Message } from '../documents/message.ts'
+import type { Offer } from '../documents/offer.ts'
+import type { LeaseId } from './event.ts'
+
+/**
+ * What a peer asks its driver to do. Effects leave only after the writes of the same event are committed. Each may be
+ * repeated after a crash, so doing it twice must equal doing it once; `key` names it where that takes remembering.
+ */
+export type Effect =
+  /** Sign what needs signing and deliver over the protocol of the message's kind; dial when not connected. */
+  | { kind: 'send', to: string, message: Message }
+  /** Gossip on the offer's sub-market topic, and probe providers found in the DHT when the market is large. */
+  | { kind: 'publish-offer', offer: Offer, /** Send to these directly instead of gossip. */ only?: string[] }
+  /** Take the ad's variable facts into the next signed ad, and announce the class keys. */
+  | { kind: 'advertise', open: boolean, free: { cores: number, memoryBytes: number, diskBytes: number, gpus: number } }
+  | { kind: 'find-ads', engine: 'wasm' | 'container', hardware: 'cpu' | 'gpu', regions: string[] }
+  /** Fetch module and inputs from the requester, check hashes, run, store the result; ends in `run-finished` or `run-failed`. */
+  | { kind: 'run', lease: LeaseId, job: string, requester: string, gpuUuids: string[] }
+  /** Get a queued lease's content ahead of its slot. */
+  | { kind: 'prefetch', job: string, requester: string, agreement: string, tasks: number[] }
+  | { kind: 'stop-run', lease: LeaseId, code: ErrorCode }
+  | { kind: 'suspend-runs', suspend: boolean }
+  /** Pull a result's content from any of these into the store. */
+  | { kind: 'fetch-result', job: string, task: number, content: string, contentBytes: number, from: { peer: string, agreement: string, attempt: number }[] }
+  /** A provider's result that nobody may read any more. */
+  | { kind: 'release-result', lease: LeaseId, content: string }
+  | { kind: 'release-job', job: string }
+  /** Tell people and API clients; never needed for correctness. */
+  | { kind: 'notify', notice: Notice }
+
+export type EffectOf<K extends Effect['kind']> = Extract<Effect, { kind: K }>
+
+/** One line of a job's timeline. Codes are stable; text is for people. */
+export type Notice =
+  | { kind: 'job', job: string, state: 'tendering' | 'running' | 'done' | 'failed' | 'cancelled', code: ErrorCode, message: string }
+  | { kind: 'tender', job: string, round: number, asked: number, bids: number, declines: number }
+  | { kind: 'bid', job: string, peer: string }
+  | { kind: 'decline', job: string, peer: string, code: ErrorCode, message: string }
+  | { kind: 'agreement', job: string, peer: string, state: 'proposed' | 'active' | 'refused' | 'closed', code: ErrorCode, message: string }
+  | { kind: 'task', job: string, task: number, state: 'leased' | 'running' | 'committed' | 'revealed' | 'done' | 'failed' | 'retry', peer: string, code: ErrorCode, message: string, fraction?: number }
+  | { kind: 'caught', job: string, task: number, peer: string, message: string }
+  | { kind: 'hosting', job: string, requester: string, task: number, state: 'accepted' | 'running' | 'finished' | 'failed' | 'settled', code: ErrorCode, message: string }
+
+/** Stored records, by key. A value is plain data with its schema version `v`. */
+export type Write = { kind: 'put', key: string, value: StoredRecord } | { kind: 'delete', key: string }
+export type StoredRecord = { v: number } & { [field: string]: unknown }
+export interface Step { writes: Write[], effects: Effect[] }
+
+/** No error: the code of a line that reports success. */
+export const OK: ErrorCode = 'E_NONE'

@@ -1,0 +1,57 @@
+import type { ErrorCode } from '../errors.ts'
+import type { Ad } from '../documents/ad.ts'
+import type { JobDocument } from '../documents/job.ts'
+import type { Message } from '../documents/message.ts'
+import type { RunResult, Usage } from '../documents/receipt.ts'
+import type { Hardware } from '../documents/resources.ts'
+import type { SharePolicy } from '../market/share.ts'
+
+/** Monotonic time is for waiting, wall time for documents. */
+export interface Now { monoMs: number, wallMs: number }
+
+/** A task under an agreement, once tried: `(agreement, task, attempt)`. */
+export interface LeaseId { agreement: string, task: number, attempt: number }
+
+/** What this PC is doing apart from us. */
+export interface HostState {
+  /** Keyboard, mouse or a listed program was active within the policy's quiet time. */
+  ownerActive: boolean
+  /** Local minutes since midnight, 0 to 1439, and weekday 0 (Sunday) to 6. */
+  minuteOfDay: number
+  weekday: number
+  /** Free bytes on the store's disk. */
+  diskFreeBytes: number
+}
+
+/** What the world tells a peer. Everything is decoded and checked; signatures hold; `from` is an authenticated PeerId. */
+export type PeerEvent =
+  /** First event after construction or restore. */
+  | { kind: 'start', hardware: Hardware, host: HostState }
+  /** The earliest timer is due. */
+  | { kind: 'tick' }
+  /** The machine slept for this long: deadlines in monotonic time did not pass for the peer, but did for others. */
+  | { kind: 'woke', sleptMs: number }
+  | { kind: 'message', from: string, message: Message }
+  | { kind: 'peer-connected', peer: string }
+  | { kind: 'peer-disconnected', peer: string }
+  /** The dial, or the send, of a message to this peer failed; durable ones are repeated by the core's own timers. */
+  | { kind: 'unreachable', peer: string }
+  | { kind: 'ad', ad: Ad, latencyMs: number }
+  /** An offer went to these subscribers and probed peers: those who may answer. */
+  | { kind: 'offer-sent', job: string, round: number, recipients: string[] }
+  | { kind: 'host', host: HostState }
+  /** The owner changed what is shared. */
+  | { kind: 'share', policy: SharePolicy, hardware: Hardware }
+  | { kind: 'submit', job: string, document: JobDocument }
+  | { kind: 'cancel', job: string }
+  | { kind: 'rate', peer: string, stars: number }
+  | { kind: 'forget', job: string }
+  | { kind: 'run-progress', lease: LeaseId, phase: 'fetching' | 'running', fraction: number }
+  | { kind: 'run-finished', lease: LeaseId, result: RunResult, usage: Usage }
+  | { kind: 'run-failed', lease: LeaseId, code: ErrorCode, message: string }
+  /** The content of an accepted result is here in full, or could not be had from any of its providers. */
+  | { kind: 'result-fetched', job: string, task: number, content: string }
+  | { kind: 'result-lost', job: string, task: number, content: string, code: ErrorCode }
+  | { kind: 'draining' }
+
+export type EventOf<K extends PeerEvent['kind']> = Extract<PeerEvent, { kind: K }>

@@ -1,0 +1,42 @@
+import { z } from 'zod'
+import { cid, errorCode, int, list, text, wallMs, wei } from '../codec/schema.ts'
+import { documentCodec } from '../codec/document.ts'
+import { PARAMS } from '../params.ts'
+import { identity } from './identity.ts'
+import { hardware, region } from './resources.ts'
+
+/** Signed by the provider; binds it to nothing but its own terms until it expires. */
+export const bidSchema = z.strictObject({
+  v: z.literal(1),
+  job: cid,
+  round: int(0, 1_000_000),
+  identity,
+  /** Tasks of this job it would run at once. */
+  slots: int(1, PARAMS.maxTasks),
+  /** Its estimate of the wait before a first task starts. */
+  startMs: int(0, PARAMS.maxTotalMs),
+  expiresWallMs: wallMs,
+  hardware,
+  region,
+  /** Payment terms. `free` asks nothing; ticket terms come with payment. */
+  terms: z.strictObject({ mode: z.literal('free') }),
+  /** Wei for one task of the offered shape and full run time, so that bids compare; 0 when free. */
+  taskPriceWei: wei,
+  /** The provider's bond, and how much of it its running agreements already expose. */
+  bondWei: wei,
+  exposureWei: wei
+})
+export type Bid = z.output<typeof bidSchema>
+export const bidCodec = documentCodec('bid', bidSchema, PARAMS.maxAdBytes)
+
+/** Why a provider does not bid. `unmet` lists every requirement that failed, so the requester can say which one nobody meets. */
+export const declineSchema = z.strictObject({
+  v: z.literal(1),
+  job: cid,
+  round: int(0, 1_000_000),
+  code: errorCode,
+  message: text(200),
+  unmet: list(errorCode, 16)
+})
+export type Decline = z.output<typeof declineSchema>
+export const declineCodec = documentCodec('decline', declineSchema, 2048)

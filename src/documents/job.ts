@@ -1,0 +1,141 @@
+import { z } from 'zod'
+import { bytes, cid, int, list, peerId, text, wallMs, wei } from '../codec/schema.ts'
+import { documentCodec } from '../codec/document.ts'
+import { PARAMS } from '../params.ts'
+import { GPU_VENDORS, region, resources } from './resources.ts'
+
+const MAX_ARGS = 256
+const MAX_ARG_CHARS = 4096
+const MAX_ENV = 128
+const MAX_INPUTS = 1024
+const MAX_OUTPUTS = 256
+const MAX_PLACEMENT = 256
+
+/** A relative posix path without `.`, `..`, empty parts, control characters or a leading `-`. */
+export const safePath = text(512, 1).regex(/^(?!-)[^\p{Cc}\\/]+(\/(?!-)[^\p{Cc}\\/]+)*$/u, 'must be a plain relative path')
+  .refine((path) => path.split('/').every((part) => part !== '.' && part !== '..'), 'must not contain . or ..')
+
+export const contentInput = z.strictObject({ path: safePath, cid, sizeBytes: int(0, PARAMS.maxInputBytes), kind: z.enum(['file', 'folder']) })
+export type ContentInput = z.output<typeof contentInput>
+
+const wasmEngine = z.strictObject({ kind: z.literal('wasm'), module: cid, moduleBytes: int(1, PARAMS.maxModuleBytes) })
+/** Named here so that job files with containers validate today; nodes without an engine decline them. */
+const containerEngine = z.strictObject({
+  kind: z.literal('container'),
+  image: text(512, 1),
+  entrypoint: list(text(MAX_ARG_CHARS), MAX_ARGS).optional(),
+  network: z.strictObject({ allow: list(text(253, 1), 64), maxBytes: int(0, PARAMS.maxInputBytes) }).optional()
+})
+
+/** What the tasks of a job differ in. The `n` tasks are numbered from 0 in the order given. */
+const taskMap = z.discriminatedUnion('kind', [
+  z.strictObject({ kind: z.literal('range'), start: int(-1e12, 1e12), end: int(-1e12, 1e12), step: int(1, 1e12) }),
+  z.strictObject({ kind: z.literal('list'), items: list(text(MAX_ARG_CHARS), PARAMS.maxTasks).min(1) }),
+  z.strictObject({ kind: z.literal('files'), files: list(contentInput, PARAMS.maxTasks).min(1) })
+])
+
+const placement = z.strictObject({
+  regions: list(region, 32).optional(),
+  maxLatencyMs: int(1, 60_000).optional(),
+  allow: list(peerId, MAX_PLACEMENT).optional(),
+  deny: list(peerId, MAX_PLACEMENT).optional(),
+  gpuVendors: list(z.enum(GPU_VENDORS), GPU_VENDORS.length).optional()
+})
+
+export const SELECTION_POLICIES = ['weighted', 'cheapest', 'fastest', 'random'] as const
+export type SelectionPolicyName = typeof SELECTION_POLICIES[number]
+
+const replication = z.strictObject({
+  /** Matching results needed (m of m-first voting). */
+  quorum: int(1, PARAMS.maxReplicas),
+  /** Replicas started at once, at least the quorum. */
+  replicas: int(1, PARAMS.maxReplicas),
+  /** Peers with a long valid history need one replica (BOINC's adaptive replication). */
+  adaptive: z.boolean(),
+  /** Share of extra runs of tasks whose answer is known already, to catch liars under quorum 1. */
+  spotCheckShare: z.number().min(0).max(1)
+})
+
+export const jobSchema = z.strictObject({
+  v: z.literal(1),
+  name: text(64, 1),
+  requester: peerId,
+  createdWallMs: wallMs,
+  /** Makes every submission a job of its own. */
+  nonce: bytes(16, 16),
+  engine: z.discriminatedUnion('kind', [wasmEngine, containerEngine]),
+  args: list(text(MAX_ARG_CHARS), MAX_ARGS),
+  env: z.record(z.string().regex(/^[A-Za-z_][A-Za-z0-9_]{0,127}$/), text(MAX_ARG_CHARS)).refine((env) => Object.keys(env).length <= MAX_ENV, `at most ${MAX_ENV} variables`),
+  inputs: list(contentInput, MAX_INPUTS),
+  stdin: cid.optional(),
+  /** Paths below /out that a successful task must have written. */
+  outputs: list(safePath, MAX_OUTPUTS),
+  map: taskMap.optional(),
+  resources,
+  limits: z.strictObject({
+    /** From submit to the first task's start. */
+    queueMs: int(1, PARAMS.maxTotalMs),
+    /** One run of one task. */
+    runMs: int(1, PARAMS.maxRunMs),
+    /** The whole job. */
+    totalMs: int(1, PARAMS.maxTotalMs),
+    logBytes: int(0, PARAMS.maxLogBytes)
+  }),
+  replication,
+  /** Further attempts at a task whose providers failed. */
+  retries: int(0, 64),
+  selection: z.enum(SELECTION_POLICIES),
+  priceCapWei: wei.optional(),
+  placement
+})
+export type JobDocument = z.output<typeof jobSchema>
+export const jobCodec = documentCodec('job', jobSchema, PARAMS.maxJobBytes)
+
+/** One task of a job, as its provider runs it: derived by both sides from (job, index), never sent. */
+export interface TaskPlan {
+  index: number
+  args: string[]
+  env: Record<string, string>
+  inputs: ContentInput[]
+}
+
+export function taskCount(job: Pick<JobDocument, 'map'>): number {
+  const map = job.map
+  if (map === undefined) return 1
+  switch (map.kind) {
+    case 'range': return Math.max(0, Math.ceil((map.end - map.start) / map.step))
+    case 'list': return map.items.length
+    case 'files': return map.files.length
+  }
+}
+
+function taskItem(job: JobDocument, index: number): { item: string, file?: ContentInput } {
+  const map = job.map
+  if (map === undefined) return { item: '' }
+  switch (map.kind) {
+    case 'range': return { item: String(map.start + index * map.step) }
+    case 'list': return { item: map.items[index] ?? '' }
+    case 'files': {
+      const file = map.files[index]
+      return file === undefined ? { item: '' } : { item: file.path, file }
+    }
+  }
+}
+
+/** Replaces `{index}`, `{item}` and `{item.name}` (an item's last path part) in a template. */
+function fill(template: string, index: number, item: string): string {
+  return template.replace(/\{(index|item|item\.name)\}/g, (_, name: string) =>
+    name === 'index' ? String(index) : name === 'item' ? item : item.slice(item.lastIndexOf('/') + 1))
+}
+
+/** The plan of task `index`, 0 <= index < taskCount(job). */
+export function taskPlan(job: JobDocument, index: number): TaskPlan {
+  const { item, file } = taskItem(job, index)
+  return {
+    index,
+    args: job.args.map((arg) => fill(arg, index, item)),
+    env: Object.fromEntries(Object.entries(job.env).map(([key, value]) => [key, fill(value, index, item)])),
+    inputs: file === undefined ? job.inputs : [...job.inputs, file]
+  }
+}
+

@@ -1,0 +1,80 @@
+import { z } from 'zod'
+import { bytes32, errorCode, int, real, signature65, text } from '../codec/schema.ts'
+import { documentCodec } from '../codec/document.ts'
+import { PARAMS } from '../params.ts'
+import { agreementSchema } from './agreement.ts'
+import { bidSchema, declineSchema } from './bid.ts'
+import { identity } from './identity.ts'
+import { offerSchema } from './offer.ts'
+import { closedSetSchema, receiptSchema } from './receipt.ts'
+
+/**
+ * Everything two peers say to each other about a job. `signature` fields are filled by the sender's driver and are
+ * checked by the receiver's before the core sees the message; a message without its signature never arrives.
+ */
+const leaseKey = { agreement: bytes32, task: int(0, PARAMS.maxTasks - 1), attempt: int(0, 65_535) }
+export const MAX_LEASES_A_MESSAGE = 256
+
+const leaseRef = z.strictObject({ task: leaseKey.task, attempt: leaseKey.attempt })
+export type LeaseRef = z.output<typeof leaseRef>
+
+const offer = z.strictObject({ kind: z.literal('offer'), offer: offerSchema })
+const bid = z.strictObject({ kind: z.literal('bid'), bid: bidSchema })
+const decline = z.strictObject({ kind: z.literal('decline'), decline: declineSchema })
+
+/** Requester to provider: the agreement, its first leases, and who the requester is. */
+const propose = z.strictObject({ kind: z.literal('propose'), agreement: agreementSchema, identity, leases: z.array(leaseRef).max(MAX_LEASES_A_MESSAGE), signature: signature65.optional() })
+const agreed = z.strictObject({ kind: z.literal('agreed'), agreement: bytes32, signature: signature65.optional() })
+const refused = z.strictObject({ kind: z.literal('refused'), agreement: bytes32, code: errorCode, message: text(200) })
+/** Either side: nothing more will be leased under this agreement; repeated until `closed`. */
+const close = z.strictObject({ kind: z.literal('close'), agreement: bytes32, code: errorCode, message: text(200) })
+const closed = z.strictObject({ kind: z.literal('closed'), agreement: bytes32 })
+
+const lease = z.strictObject({ kind: z.literal('lease'), agreement: bytes32, leases: z.array(leaseRef).min(1).max(MAX_LEASES_A_MESSAGE) })
+/** Provider's sign of life and what it holds; a requester that sees an unknown lease answers `cancel`, a missing one is re-sent. */
+const beat = z.strictObject({ kind: z.literal('beat'), agreement: bytes32, running: z.array(leaseRef).max(MAX_LEASES_A_MESSAGE), suspended: z.boolean() })
+const probe = z.strictObject({ kind: z.literal('probe'), agreement: bytes32 })
+const progress = z.strictObject({ kind: z.literal('progress'), ...leaseKey, phase: z.enum(['fetching', 'running']), /** 0 to 1 of the phase, where known. */ fraction: real(0, 1) })
+const failed = z.strictObject({ kind: z.literal('failed'), ...leaseKey, code: errorCode, message: text(200) })
+const commit = z.strictObject({ kind: z.literal('commit'), ...leaseKey, commit: bytes32 })
+const closedSet = z.strictObject({ kind: z.literal('closed-set'), ...leaseKey, set: closedSetSchema, signature: signature65.optional() })
+const reveal = z.strictObject({ kind: z.literal('reveal'), receipt: receiptSchema, nonce: bytes32, signature: signature65.optional() })
+
+export const VERDICTS = ['accepted', 'rejected', 'late', 'cancelled'] as const
+/** How a lease ended for the requester. A rejection carries the opposing receipt with its provider's signature. */
+const verdict = z.strictObject({
+  kind: z.literal('verdict'), ...leaseKey, verdict: z.enum(VERDICTS), code: errorCode,
+  opposing: z.strictObject({ receipt: receiptSchema, signature: signature65 }).optional()
+})
+const settled = z.strictObject({ kind: z.literal('settled'), ...leaseKey })
+const cancel = z.strictObject({ kind: z.literal('cancel'), agreement: bytes32, leases: z.array(leaseRef).min(1).max(MAX_LEASES_A_MESSAGE), code: errorCode })
+
+/** Which protocol carries what: `protocols/bid`, `protocols/agreement` and `protocols/run` each accept only their own kinds. */
+export const bidMessage = z.discriminatedUnion('kind', [offer, bid, decline])
+export const agreementMessage = z.discriminatedUnion('kind', [propose, agreed, refused, close, closed])
+export const runMessage = z.discriminatedUnion('kind', [lease, beat, probe, progress, failed, commit, closedSet, reveal, verdict, settled, cancel])
+export type BidMessage = z.output<typeof bidMessage>
+export type AgreementMessage = z.output<typeof agreementMessage>
+export type RunMessage = z.output<typeof runMessage>
+export type Message = BidMessage | AgreementMessage | RunMessage
+export type MessageOf<K extends Message['kind']> = Extract<Message, { kind: K }>
+
+export const bidMessageCodec = documentCodec('bid message', bidMessage, PARAMS.maxMessageBytes)
+export const agreementMessageCodec = documentCodec('agreement message', agreementMessage, PARAMS.maxMessageBytes)
+export const runMessageCodec = documentCodec('run message', runMessage, PARAMS.maxMessageBytes)
+
+export const BID_KINDS = ['offer', 'bid', 'decline'] as const
+export const AGREEMENT_KINDS = ['propose', 'agreed', 'refused', 'close', 'closed'] as const
+
+export function isBidMessage(message: Message): message is BidMessage {
+  return (BID_KINDS as readonly string[]).includes(message.kind)
+}
+
+export function isAgreementMessage(message: Message): message is AgreementMessage {
+  return (AGREEMENT_KINDS as readonly string[]).includes(message.kind)
+}
+
+/** A result folder's root, for the `result` protocol. */
+export const resultRequest = z.strictObject({ v: z.literal(1), ...leaseKey, follow: z.enum(['stdout', 'stderr', 'both']), fromByte: int(0, PARAMS.maxLogBytes) })
+export type ResultRequest = z.output<typeof resultRequest>
+export const resultRequestCodec = documentCodec('result request', resultRequest, 1024)

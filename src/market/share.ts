@@ -1,0 +1,36 @@
+import { z } from 'zod'
+import { int, list, peerId, real, text } from '../codec/schema.ts'
+import { PARAMS } from '../params.ts'
+import { ENGINES, region } from '../documents/resources.ts'
+
+/** Local hours in minutes since midnight; `from` > `to` spans midnight; no days means every day. */
+const hours = z.strictObject({ days: list(int(0, 6), 7).optional(), fromMinute: int(0, 1439), toMinute: int(0, 1440) })
+
+/** What a host lends, to whom and when. Set by its owner with `share`; the core decides every bid by it. */
+export const sharePolicy = z.strictObject({
+  /** False: requester only. */
+  enabled: z.boolean(),
+  /** The owner pressed pause. */
+  paused: z.boolean(),
+  cores: real(0.1, PARAMS.maxCores),
+  memoryBytes: int(PARAMS.minMemoryBytes, PARAMS.maxMemoryBytes),
+  diskBytes: int(0, PARAMS.maxDiskBytes),
+  gpus: z.boolean(),
+  engines: list(z.enum(ENGINES), ENGINES.length),
+  region,
+  /** Longest run of one task it takes. */
+  maxRunMs: int(1, PARAMS.maxRunMs),
+  /** Most bytes of input it fetches for one task. */
+  maxInputBytes: int(0, PARAMS.maxInputBytes),
+  /** Serve only these, when not empty; never those denied. */
+  allow: list(peerId, 1024),
+  deny: list(peerId, 1024),
+  hours: list(hours, 32),
+  /** Work only while the owner is away. */
+  onlyWhenIdle: z.boolean(),
+  /** Programs whose presence counts as use, such as a game's executable. */
+  busyPrograms: list(text(128, 1), 128),
+  /** Refuse requesters whose jobs failed here more than this share of the time, after ten jobs. */
+  maxRequesterFaultShare: z.number().min(0).max(1)
+})
+export type SharePolicy = z.output<typeof sharePolicy>
