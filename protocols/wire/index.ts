@@ -1,0 +1,7 @@
+export { WireError, toWireError } from './errors.ts'
+export type { WireErrorCode } from './errors.ts'
+export { FrameStream } from './frame-stream.ts'
+export { MAX_FRAME_BYTES, yamuxOptions } from './limits.ts'
+export type { FrameLimits } from './limits.ts'
+export { handleFrames, openFrames, requestResponse } from './network.ts'
+export type { FrameHandler, HandledProtocol, HandleOptions, RequestOptions, StreamDialer, StreamRegistrar } from './network.ts'
