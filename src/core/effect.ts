@@ -1,5 +1,4 @@
 import type { ErrorCode } from '../errors.ts'
-import type { JobDocument } from '../documents/job.ts'
 import type { Message } from '../documents/message.ts'
 import type { Offer } from '../documents/offer.ts'
 import type { LeaseId } from './event.ts'
