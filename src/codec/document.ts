@@ -4,6 +4,7 @@ import { HearthError } from '../errors.ts'
 import type { ErrorCode } from '../errors.ts'
 import { accept, refuse } from './result.ts'
 import type { Result } from './result.ts'
+import { isPlausibleCbor } from './shape.ts'
 
 /**
  * A kind of document: a schema, a size cap and the canonical DAG-CBOR form. Two encoders always agree on the bytes,
@@ -50,15 +51,20 @@ export function documentCodec<S extends z.ZodType>(kind: string, schema: S, maxB
     },
     decode(raw) {
       if (raw.length > maxBytes) return refuse(badSize, `${kind} has ${raw.length} bytes, its cap is ${maxBytes}`)
+      if (!isPlausibleCbor(raw)) return refuse('E_DOCUMENT_CBOR', `${kind} is not DAG-CBOR of a bounded shape`)
       let wire: unknown
       try {
         wire = decode(raw)
-        if (!equalBytes(encode(wire), raw)) return refuse('E_DOCUMENT_CANONICAL', `${kind} is not in canonical form`)
       } catch {
         return refuse('E_DOCUMENT_CBOR', `${kind} is not DAG-CBOR`)
       }
       const parsed = schema.safeParse(wire)
-      return parsed.success ? accept(parsed.data) : refuse('E_DOCUMENT_SCHEMA', `${kind} ${describe(parsed.error)}`)
+      if (!parsed.success) return refuse('E_DOCUMENT_SCHEMA', `${kind} ${describe(parsed.error)}`)
+      // What the value encodes to is compared, not what the wire form does: a byte string of length 0 passes for an object
+      // whose fields are all optional, and would give one document two CIDs.
+      const canonical = z.safeEncode(schema, parsed.data)
+      const isCanonical = canonical.success && equalBytes(encode(withoutUndefined(canonical.data)), raw)
+      return isCanonical ? accept(parsed.data) : refuse('E_DOCUMENT_CANONICAL', `${kind} is not in canonical form`)
     }
   }
 }

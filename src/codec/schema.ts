@@ -5,7 +5,10 @@ import { z } from 'zod'
 /** Building blocks for documents. Each has a bound; each maps a memory form to the one canonical DAG-CBOR form. */
 
 const MAX_CID_TEXT = 128
-const MAX_CID_BYTES = 64
+/** Version, codec (a varint) and a multihash of exactly `MULTIHASH_BYTES`. */
+const MAX_CID_BYTES = 40
+/** SHA-256, 32, and the digest: a shorter digest would break every fixed-width preimage made of it. */
+const MULTIHASH_BYTES = 34
 /** Wei amounts are unsigned 128-bit, as in the contracts. */
 const MAX_WEI_BYTES = 16
 
@@ -51,14 +54,34 @@ export function bytes(maxBytes: number, minBytes = 0): z.ZodType<Uint8Array, Uin
   return z.custom<Uint8Array>((value) => value instanceof Uint8Array && value.length <= maxBytes && value.length >= minBytes, `must be ${minBytes} to ${maxBytes} bytes`)
 }
 
+function isOurCid(link: CID): boolean {
+  return link.version === 1 && link.multihash.code === 0x12 && link.multihash.bytes.length === MULTIHASH_BYTES && link.bytes.length <= MAX_CID_BYTES
+}
+
+/** Reads a base32 CIDv1 with a whole SHA-256 digest; undefined for anything else. Base32 has one spelling: stray bits are refused. */
+export function parseCid(text: string): CID | undefined {
+  if (text.length > MAX_CID_TEXT || !/^b[a-z2-7]+$/.test(text)) return undefined
+  try {
+    const link = CID.parse(text)
+    return isOurCid(link) ? link : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** CIDv1 with SHA-256; base32 text in memory, a link (tag 42) on the wire, so that other IPLD tools can follow it. */
 export const cid = z.codec(
-  z.custom<CID>((value) => {
-    const link = CID.asCID(value)
-    return link !== null && link.version === 1 && link.multihash.code === 0x12 && link.bytes.length <= MAX_CID_BYTES
-  }, 'must be a CIDv1 with SHA-256'),
+  z.custom<CID>((value) => value instanceof CID && isOurCid(value), 'must be a CIDv1 with SHA-256'),
   z.string().max(MAX_CID_TEXT).regex(/^b[a-z2-7]+$/, 'must be a base32 CIDv1'),
-  { decode: (link) => link.toString(), encode: (value) => CID.parse(value) }
+  {
+    decode: (link) => link.toString(),
+    encode: (value, context) => {
+      const link = parseCid(value)
+      if (link !== undefined) return link
+      context.issues.push({ code: 'custom', input: value, message: 'must be a CIDv1 with SHA-256' })
+      return z.NEVER
+    }
+  }
 )
 
 /** Wei, non-negative, minimal big-endian bytes on the wire (zero is empty). */

@@ -18,6 +18,16 @@ export const safePath = text(512, 1).regex(/^(?!-)[^\p{Cc}\\/]+(\/(?!-)[^\p{Cc}\
 export const contentInput = z.strictObject({ path: safePath, cid, sizeBytes: int(0, PARAMS.maxInputBytes), kind: z.enum(['file', 'folder']) })
 export type ContentInput = z.output<typeof contentInput>
 
+/** Whether no path is another one, or lies below another one: else two inputs would want the same place. */
+export function arePathsApart(paths: readonly string[]): boolean {
+  const all = new Set(paths)
+  if (all.size !== paths.length) return false
+  for (const path of paths) {
+    for (let slash = path.indexOf('/'); slash !== -1; slash = path.indexOf('/', slash + 1)) if (all.has(path.slice(0, slash))) return false
+  }
+  return true
+}
+
 const wasmEngine = z.strictObject({ kind: z.literal('wasm'), module: cid, moduleBytes: int(1, PARAMS.maxModuleBytes) })
 /** Named here so that job files with containers validate today; nodes without an engine decline them. */
 const containerEngine = z.strictObject({
@@ -27,9 +37,14 @@ const containerEngine = z.strictObject({
   network: z.strictObject({ allow: list(text(253, 1), 64), maxBytes: int(0, PARAMS.maxInputBytes) }).optional()
 })
 
-/** What the tasks of a job differ in. The `n` tasks are numbered from 0 in the order given. */
+function rangeCount(range: { start: number, end: number, step: number }): number {
+  return Math.max(0, Math.ceil((range.end - range.start) / range.step))
+}
+
+/** What the tasks of a job differ in. The `n` tasks are numbered from 0 in the order given. A range's end is not part of it. */
 const taskMap = z.discriminatedUnion('kind', [
-  z.strictObject({ kind: z.literal('range'), start: int(-1e12, 1e12), end: int(-1e12, 1e12), step: int(1, 1e12) }),
+  z.strictObject({ kind: z.literal('range'), start: int(-1e12, 1e12), end: int(-1e12, 1e12), step: int(1, 1e12) })
+    .refine((range) => rangeCount(range) >= 1 && rangeCount(range) <= PARAMS.maxTasks, `must have 1 to ${PARAMS.maxTasks} tasks`),
   z.strictObject({ kind: z.literal('list'), items: list(text(MAX_ARG_CHARS), PARAMS.maxTasks).min(1) }),
   z.strictObject({ kind: z.literal('files'), files: list(contentInput, PARAMS.maxTasks).min(1) })
 ])
@@ -54,7 +69,7 @@ const replication = z.strictObject({
   adaptive: z.boolean(),
   /** Share of extra runs of tasks whose answer is known already, to catch liars under quorum 1. */
   spotCheckShare: z.number().min(0).max(1)
-})
+}).refine(({ quorum, replicas }) => quorum <= replicas, 'quorum must not be above replicas')
 
 export const jobSchema = z.strictObject({
   v: z.literal(1),
@@ -87,7 +102,7 @@ export const jobSchema = z.strictObject({
   selection: z.enum(SELECTION_POLICIES),
   priceCapWei: wei.optional(),
   placement
-})
+}).refine(({ inputs, map }) => arePathsApart([...inputs, ...(map?.kind === 'files' ? map.files : [])].map(({ path }) => path)), 'inputs must have places of their own')
 export type JobDocument = z.output<typeof jobSchema>
 export const jobCodec = documentCodec('job', jobSchema, PARAMS.maxJobBytes)
 
@@ -103,7 +118,7 @@ export function taskCount(job: Pick<JobDocument, 'map'>): number {
   const map = job.map
   if (map === undefined) return 1
   switch (map.kind) {
-    case 'range': return Math.max(0, Math.ceil((map.end - map.start) / map.step))
+    case 'range': return rangeCount(map)
     case 'list': return map.items.length
     case 'files': return map.files.length
   }
