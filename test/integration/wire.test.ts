@@ -31,20 +31,17 @@ async function failure(promise: Promise<unknown>): Promise<WireError> {
   throw new Error('it did not fail')
 }
 
+let pairs = 0
+
 /** One raw stream from `from` to `to`, both ends in hand. */
-async function rawPair(from: TestNode = a, to: TestNode = b): Promise<{ near: Stream, far: Stream, end: () => Promise<void> }> {
+async function rawPair(from: TestNode = a, to: TestNode = b): Promise<{ near: Stream, far: Stream, end: () => void }> {
   const { promise, resolve } = Promise.withResolvers<Stream>()
-  await to.handle(PROTOCOL, (stream) => { resolve(stream) })
-  const near = await from.dialProtocol(to.peerId, PROTOCOL)
+  const protocol = `/hearth/pair/${pairs++}`
+  await to.handle(protocol, (stream) => { resolve(stream) })
+  const near = await from.dialProtocol(to.peerId, protocol)
   const far = await promise
-  return {
-    near,
-    far,
-    async end() {
-      await to.unhandle(PROTOCOL)
-      near.abort(new Error('the test is over'))
-    }
-  }
+  await to.unhandle(protocol)
+  return { near, far, end() { near.abort(new Error('the test is over')) } }
 }
 
 /** Waits until `count` stands still while the connection itself is alive: then only backpressure can hold it. */
@@ -72,7 +69,10 @@ function pump(to: FrameStream, frames: number, bytes: number): { sent: () => num
     }
     await to.closeWrite()
   }
-  return { sent: () => sent, done: run() }
+  const done = run()
+  // a test that fails earlier does not look at it any more
+  done.catch(() => {})
+  return { sent: () => sent, done }
 }
 
 async function drain(from: FrameStream): Promise<number> {
@@ -102,7 +102,7 @@ test('trap 1: writing waits for the remote on every drain, not only on the first
   assert.is(await drain(reader), total)
   await work
   assert.ok(largestQueueBytes < 2 * 100_000, `${largestQueueBytes} bytes were queued`)
-  await pair.end()
+  pair.end()
 })
 
 test('trap 2: an answer whose sender had closed before the first read is read, and so is its end', async () => {
@@ -115,7 +115,7 @@ test('trap 2: an answer whose sender had closed before the first read is read, a
   const client = new FrameStream(pair.near, limits)
   assert.is((await client.read(signal()))?.byteLength, 1000)
   assert.is(await client.read(signal()), undefined)
-  await pair.end()
+  pair.end()
 })
 
 test('trap 2: a stream that ended empty before the first read ends at once', async () => {
@@ -124,7 +124,7 @@ test('trap 2: a stream that ended empty before the first read ends at once', asy
   await new FrameStream(pair.far, limits).close()
   await ended
   assert.is(await new FrameStream(pair.near, limits).read(signal()), undefined)
-  await pair.end()
+  pair.end()
 })
 
 test('traps 3 and 4: a reader that stops, after its window has grown, stops the sender and loses nothing', async () => {
@@ -151,7 +151,7 @@ test('traps 3 and 4: a reader that stops, after its window has grown, stops the 
   await readSome(total - read)
   assert.is(await reader.read(signal()), undefined)
   await writing.done
-  await pair.end()
+  pair.end()
 })
 
 test('trap 5: our windows fit a peer that has the defaults of the yamux specification, both ways', async () => {
@@ -162,10 +162,12 @@ test('trap 5: our windows fit a peer that has the defaults of the yamux specific
     await met
     for (const [from, to] of [[a, plain], [plain, a]] as const) {
       const pair = await rawPair(from, to)
-      const there = pump(new FrameStream(pair.near, limits), 60, 200_000)
-      assert.is(await drain(new FrameStream(pair.far, limits)), 60)
+      // larger than a first window, so that a sender with a wrong idea of it overruns it
+      const large = { ...limits, maxFrameBytes: MIB }
+      const there = pump(new FrameStream(pair.near, large), 20, 1_000_000)
+      assert.is(await drain(new FrameStream(pair.far, large)), 20)
       await there.done
-      await pair.end()
+      pair.end()
     }
   } finally {
     await plain.stop()
@@ -185,7 +187,7 @@ test('a frame above the limit is refused from its prefix, and the stream is rese
   await reset
   assert.is(pair.near.status, 'reset')
   assert.is((await failure(reader.write(new Uint8Array(1)))).code, 'E_FRAME_SIZE')
-  await pair.end()
+  pair.end()
 })
 
 test('a frame of our own above the limit is refused and the stream stays whole', async () => {
@@ -194,7 +196,7 @@ test('a frame of our own above the limit is refused and the stream stays whole',
   assert.is((await failure(sender.write(new Uint8Array(limits.maxFrameBytes + 1)))).code, 'E_FRAME_SIZE')
   await sender.write([new Uint8Array(3), new Uint8Array(limits.maxFrameBytes - 3)])
   assert.is((await new FrameStream(pair.far, limits).read(signal()))?.byteLength, limits.maxFrameBytes)
-  await pair.end()
+  pair.end()
 })
 
 test('length prefixes that are too long or not in their shortest form are refused', async () => {
@@ -202,7 +204,7 @@ test('length prefixes that are too long or not in their shortest form are refuse
     const pair = await rawPair()
     pair.near.send(Uint8Array.from(prefix))
     assert.is((await failure(new FrameStream(pair.far, limits).read(signal()))).code, code)
-    await pair.end()
+    pair.end()
   }
 })
 
@@ -213,7 +215,7 @@ test('a remote that ends inside a frame is told apart from one that ends between
   const reader = new FrameStream(pair.far, limits)
   assert.equal(await reader.read(signal()), Uint8Array.of(1, 1))
   assert.is((await failure(reader.read(signal()))).code, 'E_FRAME_TRUNCATED')
-  await pair.end()
+  pair.end()
 })
 
 test('a connection that breaks is no end of the stream', async () => {
@@ -226,7 +228,6 @@ test('a connection that breaks is no end of the stream', async () => {
   const reading = failure(reader.read(signal()))
   for (const connection of other.getConnections()) connection.abort(new Error('pulled the plug'))
   assert.ok(['E_STREAM_CLOSED', 'E_STREAM_RESET'].includes((await reading).code))
-  await b.unhandle(PROTOCOL)
   await other.stop()
 })
 
@@ -235,29 +236,24 @@ test('a remote that is silent, or drips a frame byte by byte, runs into the dead
   const pair = await rawPair()
   assert.is((await failure(new FrameStream(pair.far, short).read())).code, 'E_FRAME_TIMEOUT')
   assert.is(pair.far.status, 'aborted')
-  await pair.end()
+  pair.end()
   const dripping = await rawPair()
   dripping.near.send(Uint8Array.of(200))
   const drip = setInterval(() => { if (dripping.near.status === 'open') dripping.near.send(Uint8Array.of(1)) }, 5)
   assert.is((await failure(new FrameStream(dripping.far, short).read())).code, 'E_FRAME_TIMEOUT')
   clearInterval(drip)
-  await dripping.end()
+  dripping.end()
 })
 
 test('a remote that takes nothing runs into the write deadline', async () => {
   const pair = await rawPair()
   const idle = new FrameStream(pair.far, limits)
   const sender = new FrameStream(pair.near, { ...limits, writeTimeoutMs: 60 })
-  const code = async (): Promise<string> => {
-    for (;;) {
-      const outcome = await sender.write(new Uint8Array(200_000)).then(() => undefined, (err: unknown) => toWireError(err, 'E_STREAM_CLOSED').code)
-      if (outcome !== undefined) return outcome
-    }
-  }
-  assert.is(await code(), 'E_FRAME_TIMEOUT')
+  const writeMuch = async (): Promise<void> => { for (let i = 0; i < 1000; i++) await sender.write(new Uint8Array(200_000)) }
+  assert.is((await failure(writeMuch())).code, 'E_FRAME_TIMEOUT')
   assert.is(pair.near.status, 'aborted')
   idle.abort(new Error('the test is over'))
-  await pair.end()
+  pair.end()
 })
 
 test('writes that do not wait for each other keep their order, up to a bound', async () => {
@@ -271,7 +267,7 @@ test('writes that do not wait for each other keep their order, up to a bound', a
     assert.is(new DataView(frame!.buffer).getUint32(0), i)
   }
   await Promise.all(writes)
-  await pair.end()
+  pair.end()
 })
 
 test('a read given up by its signal loses no frame', async () => {
@@ -283,7 +279,7 @@ test('a read given up by its signal loses no frame', async () => {
   assert.is((await reading).code, 'E_WIRE_ABORTED')
   await new FrameStream(pair.near, limits).write(Uint8Array.of(1))
   assert.equal(await reader.read(signal()), Uint8Array.of(1))
-  await pair.end()
+  pair.end()
 })
 
 test('frames sent together arrive one by one, empty ones too', async () => {
@@ -291,7 +287,7 @@ test('frames sent together arrive one by one, empty ones too', async () => {
   await new FrameStream(pair.near, limits).writeAll([new Uint8Array(0), Uint8Array.of(1), new Uint8Array(0), Uint8Array.of(2, 3)])
   const reader = new FrameStream(pair.far, limits)
   for (const expected of [[], [1], [], [2, 3]]) assert.equal(await reader.read(signal()), Uint8Array.from(expected))
-  await pair.end()
+  pair.end()
 })
 
 test('a request is answered over one stream that is freed on both sides', async () => {
