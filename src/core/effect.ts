@@ -16,7 +16,7 @@ export type Effect =
   | { kind: 'advertise', open: boolean, free: { cores: number, memoryBytes: number, diskBytes: number, gpus: number } }
   | { kind: 'find-ads', engine: 'wasm' | 'container', hardware: 'cpu' | 'gpu', regions: string[] }
   /** Fetch module and inputs from the requester, check hashes, run, store the result; ends in `run-finished` or `run-failed`. */
-  | { kind: 'run', lease: LeaseId, job: string, requester: string, gpuUuids: string[] }
+  | { kind: 'run', lease: LeaseId, job: string, requester: string, /** What was agreed to; a job document that asks for more is refused. */ offer: Offer }
   /** Get a queued lease's content ahead of its slot. */
   | { kind: 'prefetch', job: string, requester: string, agreement: string, tasks: number[] }
   | { kind: 'stop-run', lease: LeaseId, code: ErrorCode }

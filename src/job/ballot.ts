@@ -1,0 +1,283 @@
+import { OK } from '../core/effect.ts'
+import type { Turn } from '../core/turn.ts'
+import type { MessageOf } from '../documents/message.ts'
+import { commitHash, resultHash } from '../documents/receipt.ts'
+import type { ClosedSet, Receipt, RunResult } from '../documents/receipt.ts'
+import { PARAMS } from '../params.ts'
+import { SECOND_MS } from '../units.ts'
+import { deadlineWallMs } from './job.ts'
+import type { Job } from './job.ts'
+import { leaseName } from './deals.ts'
+import type { Deals } from './deals.ts'
+import { leaseKey } from './lease.ts'
+import type { Parts } from './parts.ts'
+import { isLive, liveReplicas, revealedVotes, TASK_PREFIX } from './task.ts'
+import type { Replica, ReplicaState, Task, TaskRecord } from './task.ts'
+import { tally } from './vote.ts'
+
+/** A replica that takes this many times the first one's run gets company. */
+const STRAGGLER_FACTOR = 3
+const STRAGGLER_MIN_MS = 5 * SECOND_MS
+/** A failing result is believed when this many providers saw it, whatever the quorum. */
+const FAILURE_WITNESSES = 2
+
+/** What the ballot tells the job that owns it. */
+export interface BallotHooks {
+  /** The task wants a replica, or has ended: look at it again. */
+  changed(turn: Turn, job: Job, task: Task): void
+  /** The vote is decided and its content is here. */
+  ended(turn: Turn, job: Job, task: Task): void
+  /** A provider gave a wrong result: nothing it gave alone counts any more. */
+  caught(turn: Turn, job: Job, provider: string): void
+}
+
+/** From commit to verdict: closes sets of commits, opens reveals, counts votes, fetches what won. */
+export class Ballot {
+  readonly #parts: Parts
+  readonly #deals: Deals
+  readonly #hooks: BallotHooks
+
+  constructor(parts: Parts, deals: Deals, hooks: BallotHooks) {
+    this.#parts = parts
+    this.#deals = deals
+    this.#hooks = hooks
+  }
+
+  commit(turn: Turn, job: Job, task: Task, replica: Replica, commit: string): void {
+    if (replica.state.kind !== 'leased' && replica.state.kind !== 'running') return
+    this.setState(turn, job, task, replica, { kind: 'committed', commit })
+    turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'committed', peer: replica.provider, code: OK, message: '' })
+    this.#watchStragglers(turn, job, task, replica)
+    this.advance(turn, job, task)
+  }
+
+  /** Looks at a task as it stands and does what is due. Safe to call at any time, so recovery is one call. */
+  advance(turn: Turn, job: Job, task: Task): void {
+    if (task.state.kind === 'done') this.#advanceCheck(turn, job, task)
+    if (task.state.kind === 'fetching') this.#fetch(turn, job, task)
+    if (task.state.kind !== 'active' || task.replicas.some(({ state }) => state.kind === 'closing')) return
+    const outcome = tally(revealedVotes(task), task.quorum)
+    if (outcome.kind === 'accepted') {
+      this.#win(turn, job, task, outcome.hash, outcome.winners.length)
+      return
+    }
+    const committed = task.replicas.filter(({ state }) => state.kind === 'committed')
+    if (committed.length > 0 && committed.length >= outcome.missing) this.#close(turn, job, task, committed)
+    else this.#hooks.changed(turn, job, task)
+  }
+
+  reveal(turn: Turn, job: Job, task: Task, replica: Replica, message: MessageOf<'reveal'>): void {
+    if (replica.state.kind !== 'closing') return
+    const key = leaseKey({ agreement: replica.agreement, task: task.index, attempt: replica.attempt })
+    this.#parts.outbox.done(turn, `closed-set/${key}`)
+    const deal = this.#deals.get(replica.agreement)
+    const opens = deal !== undefined && commitHash(turn.hasher, message.receipt, deal.deal.agreement.providerAddress, message.nonce) === replica.state.commit
+    if (!opens) {
+      this.#parts.histories.record(turn, replica.provider, 'wrong')
+      this.setState(turn, job, task, replica, { kind: 'failed', code: 'E_REVEAL_MISMATCH', message: 'revealed something other than it committed to' })
+      turn.notify({ kind: 'caught', job: job.id, task: task.index, peer: replica.provider, message: 'revealed something other than it committed to' })
+    } else {
+      this.setState(turn, job, task, replica, { kind: 'revealed', receipt: message.receipt, signature: message.signature ?? '', hash: resultHash(turn.hasher, message.receipt.result) })
+      turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'revealed', peer: replica.provider, code: OK, message: '' })
+    }
+    this.advance(turn, job, task)
+  }
+
+  /** The reveal deadline of a round passed. */
+  revealDue(turn: Turn, job: Job, task: Task, round: number): void {
+    if (task.round !== round) return
+    for (const replica of task.replicas) {
+      if (replica.state.kind !== 'closing') continue
+      this.#parts.outbox.done(turn, `closed-set/${leaseKey({ agreement: replica.agreement, task: task.index, attempt: replica.attempt })}`)
+      this.setState(turn, job, task, replica, { kind: 'failed', code: 'E_NO_REVEAL', message: 'did not reveal its result in time' })
+    }
+    this.advance(turn, job, task)
+  }
+
+  stragglerDue(turn: Turn, job: Job, task: Task): void {
+    if (task.state.kind !== 'active' || task.extra > 0) return
+    task.extra = 1
+    this.#hooks.changed(turn, job, task)
+  }
+
+  fetched(turn: Turn, job: Job, task: Task, content: string): void {
+    if (task.state.kind !== 'fetching' || task.state.content !== content) return
+    const { hash, exitCode } = task.state
+    const winners = task.replicas.filter(({ state }) => state.kind === 'revealed' && state.hash === hash)
+    const result = this.#resultOf(task, hash)
+    const verified = winners.length >= 2
+    this.#judge(turn, job, task, hash, verified)
+    const error = result === undefined ? undefined : failureOf(result)
+    task.state = error === undefined ? { kind: 'done', hash, content, exitCode, verified } : { kind: 'failed', error: { ...error, hint: `See what it printed: logs ${job.id.slice(0, 12)} --task ${task.index}` } }
+    this.store(turn, job, task)
+    this.#hooks.ended(turn, job, task)
+  }
+
+  /** None of the winners hands its result over: their votes are void. */
+  lost(turn: Turn, job: Job, task: Task, content: string): void {
+    if (task.state.kind !== 'fetching' || task.state.content !== content) return
+    const { hash } = task.state
+    for (const replica of task.replicas) {
+      if (replica.state.kind === 'revealed' && replica.state.hash === hash) {
+        this.setState(turn, job, task, replica, { kind: 'failed', code: 'E_RESULT_LOST', message: 'could not hand its result over' })
+        this.#verdict(turn, task, replica, 'rejected', undefined)
+      }
+    }
+    task.state = { kind: 'active' }
+    this.store(turn, job, task)
+    this.advance(turn, job, task)
+  }
+
+  /** Ends a live replica from this side and tells its provider. */
+  dismiss(turn: Turn, job: Job, task: Task, replica: Replica, state: ReplicaState, verdict: 'late' | 'cancelled'): void {
+    if (!isLive(replica)) return
+    const key = leaseKey({ agreement: replica.agreement, task: task.index, attempt: replica.attempt })
+    this.#parts.outbox.done(turn, `closed-set/${key}`)
+    this.setState(turn, job, task, replica, state)
+    turn.send(replica.provider, { kind: 'verdict', agreement: replica.agreement, task: task.index, attempt: replica.attempt, verdict, code: verdict === 'late' ? 'E_LATE' : 'E_CANCELLED' })
+  }
+
+  setState(turn: Turn, job: Job, task: Task, replica: Replica, state: ReplicaState): void {
+    replica.state = state
+    if (state.kind !== 'leased' && state.kind !== 'running') {
+      this.#deals.get(replica.agreement)?.deal.leases.delete(leaseName({ task: task.index, attempt: replica.attempt }))
+      this.#parts.timers.clear(`run|${replica.agreement}|${task.index}|${replica.attempt}`)
+    }
+    this.store(turn, job, task)
+  }
+
+  store(turn: Turn, job: Job, task: Task): void {
+    const record: TaskRecord = { v: 1, job: job.id, task }
+    turn.put(`${TASK_PREFIX}${job.id}/${task.index}`, record)
+  }
+
+  #watchStragglers(turn: Turn, job: Job, task: Task, first: Replica): void {
+    const slow = task.replicas.some(({ state }) => state.kind === 'leased' || state.kind === 'running')
+    const timer = `straggler|${job.id}|${task.index}`
+    if (slow && !this.#parts.timers.has(timer)) this.#parts.timers.set(timer, turn.now.monoMs + Math.max(STRAGGLER_MIN_MS, STRAGGLER_FACTOR * (turn.now.monoMs - first.sinceMonoMs)))
+  }
+
+  /** Closes the set: from now on no further commit counts in this round, and these may be opened. */
+  #close(turn: Turn, job: Job, task: Task, committed: Replica[]): void {
+    const set: ClosedSet = { job: job.id, task: task.index, round: task.round, commits: committed.flatMap(({ state }) => state.kind === 'committed' ? [state.commit] : []).slice(0, PARAMS.maxReplicas) }
+    task.round++
+    task.extra = 0
+    this.#parts.timers.clear(`straggler|${job.id}|${task.index}`)
+    for (const replica of committed.slice(0, PARAMS.maxReplicas)) {
+      if (replica.state.kind !== 'committed') continue
+      this.setState(turn, job, task, replica, { kind: 'closing', commit: replica.state.commit })
+      const id = { agreement: replica.agreement, task: task.index, attempt: replica.attempt }
+      this.#parts.outbox.add(turn, `closed-set/${leaseKey(id)}`, replica.provider, { kind: 'closed-set', ...id, set }, deadlineWallMs(job))
+    }
+    this.#parts.timers.set(`reveal|${job.id}|${task.index}|${task.round}`, turn.now.monoMs + PARAMS.revealWithinMs)
+  }
+
+  #win(turn: Turn, job: Job, task: Task, hash: string, witnesses: number): void {
+    this.#parts.timers.clear(`reveal|${job.id}|${task.index}|${task.round}`)
+    const result = this.#resultOf(task, hash)
+    if (result === undefined) return
+    const failure = failureOf(result)
+    if (failure !== undefined && witnesses < FAILURE_WITNESSES && !task.replicas.some(({ check }) => check)) {
+      turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'retry', peer: this.#winners(task, hash)[0]?.provider ?? '', code: failure.code, message: `${failure.message}; asking a second provider` })
+      task.quorum = FAILURE_WITNESSES
+      this.store(turn, job, task)
+      this.advance(turn, job, task)
+      return
+    }
+    task.state = { kind: 'fetching', hash, content: result.content, contentBytes: result.contentBytes, exitCode: result.exitCode }
+    for (const replica of liveReplicas(task)) this.dismiss(turn, job, task, replica, { kind: 'lost', code: 'E_NOT_NEEDED' }, replica.state.kind === 'committed' ? 'late' : 'cancelled')
+    this.store(turn, job, task)
+    this.#fetch(turn, job, task)
+  }
+
+  /** A failing result that nobody else can witness: its few voices decide after all. */
+  settleForLess(turn: Turn, job: Job, task: Task): boolean {
+    const [vote] = revealedVotes(task)
+    const result = vote === undefined ? undefined : this.#resultOf(task, vote.hash)
+    if (task.state.kind !== 'active' || vote === undefined || result === undefined || failureOf(result) === undefined || job.document.replication.quorum > 1 || liveReplicas(task).length > 0) return false
+    task.state = { kind: 'fetching', hash: vote.hash, content: result.content, contentBytes: result.contentBytes, exitCode: result.exitCode }
+    this.store(turn, job, task)
+    this.#fetch(turn, job, task)
+    return true
+  }
+
+  #fetch(turn: Turn, job: Job, task: Task): void {
+    if (task.state.kind !== 'fetching') return
+    const { content, contentBytes, hash } = task.state
+    const from = this.#winners(task, hash).map(({ provider, agreement, attempt }) => ({ peer: provider, agreement, attempt }))
+    turn.do({ kind: 'fetch-result', job: job.id, task: task.index, content, contentBytes, from })
+  }
+
+  #winners(task: Task, hash: string): Replica[] {
+    return task.replicas.filter(({ state }) => state.kind === 'revealed' && state.hash === hash)
+  }
+
+  #resultOf(task: Task, hash: string): RunResult | undefined {
+    const [replica] = this.#winners(task, hash)
+    return replica?.state.kind === 'revealed' ? replica.state.receipt.result : undefined
+  }
+
+  /** Verdicts and history for everyone who voted; failures of others count only now that somebody succeeded. */
+  #judge(turn: Turn, job: Job, task: Task, hash: string, replicated: boolean): void {
+    const [winner] = this.#winners(task, hash)
+    const opposing = winner?.state.kind === 'revealed' ? { receipt: winner.state.receipt, signature: winner.state.signature } : undefined
+    for (const replica of task.replicas) {
+      const { state } = replica
+      if (state.kind === 'revealed' && state.hash === hash) {
+        this.#parts.histories.record(turn, replica.provider, 'completed', { replicated })
+        this.#verdict(turn, task, replica, 'accepted', undefined)
+        this.setState(turn, job, task, replica, { kind: 'accepted', hash })
+      } else if (state.kind === 'revealed') {
+        this.#convict(turn, job, task, replica, state.hash, opposing)
+      } else if (state.kind === 'failed' && !movesOn(state.code)) {
+        this.#parts.histories.record(turn, replica.provider, 'failed')
+      }
+    }
+  }
+
+  #convict(turn: Turn, job: Job, task: Task, replica: Replica, hash: string, opposing: { receipt: Receipt, signature: string } | undefined): void {
+    this.#parts.histories.record(turn, replica.provider, 'wrong')
+    this.#verdict(turn, task, replica, 'rejected', opposing)
+    this.setState(turn, job, task, replica, { kind: 'rejected', hash })
+    const deal = this.#deals.get(replica.agreement)
+    if (deal !== undefined) deal.deal.wrong++
+    turn.notify({ kind: 'caught', job: job.id, task: task.index, peer: replica.provider, message: 'its result differs from the one that the quorum agreed on' })
+    this.#hooks.caught(turn, job, replica.provider)
+  }
+
+  #verdict(turn: Turn, task: Task, replica: Replica, verdict: 'accepted' | 'rejected', opposing: { receipt: Receipt, signature: string } | undefined): void {
+    const id = { agreement: replica.agreement, task: task.index, attempt: replica.attempt }
+    this.#parts.outbox.add(turn, `verdict/${leaseKey(id)}`, replica.provider, {
+      kind: 'verdict', ...id, verdict, code: verdict === 'accepted' ? OK : 'E_RESULT_DIFFERS', ...opposing === undefined ? {} : { opposing }
+    }, turn.now.wallMs + PARAMS.keepResultMs)
+  }
+
+  /** A spot check on a task whose answer is known: same messages, so its provider cannot tell. */
+  #advanceCheck(turn: Turn, job: Job, task: Task): void {
+    if (task.state.kind !== 'done') return
+    const { hash } = task.state
+    const committed = task.replicas.filter(({ check, state }) => check && state.kind === 'committed')
+    if (committed.length > 0) this.#close(turn, job, task, committed)
+    for (const replica of task.replicas) {
+      if (!replica.check || replica.state.kind !== 'revealed') continue
+      if (replica.state.hash === hash) {
+        this.#parts.histories.record(turn, replica.provider, 'completed', { replicated: true })
+        this.#verdict(turn, task, replica, 'accepted', undefined)
+        this.setState(turn, job, task, replica, { kind: 'accepted', hash })
+      } else {
+        this.#convict(turn, job, task, replica, replica.state.hash, undefined)
+      }
+    }
+  }
+}
+
+/** What makes a result a failure of the program; undefined for success. */
+function failureOf(result: RunResult): { code: `E_${string}`, message: string } | undefined {
+  if (result.status === 'trapped') return { code: result.trap, message: `the program trapped (${result.trap})` }
+  return result.exitCode === 0 ? undefined : { code: 'E_EXIT', message: `the program ended with exit code ${result.exitCode}` }
+}
+
+/** Failures that say nothing about the program or the provider's skill: its task simply moves. */
+export function movesOn(code: string): boolean {
+  return code.startsWith('E_HOST_') || code === 'E_CANCELLED' || code === 'E_NOT_NEEDED'
+}

@@ -1,0 +1,136 @@
+import { OK } from '../core/effect.ts'
+import type { StoredRecord } from '../core/effect.ts'
+import type { Turn } from '../core/turn.ts'
+import { agreementDigest, ZERO_BYTES32 } from '../documents/agreement.ts'
+import type { Agreement } from '../documents/agreement.ts'
+import type { Bid } from '../documents/bid.ts'
+import { toHex } from '../codec/hasher.ts'
+import { PARAMS } from '../params.ts'
+import { MINUTE_MS } from '../units.ts'
+import type { ErrorCode } from '../errors.ts'
+import { MAX_LEASES_A_MESSAGE } from '../documents/message.ts'
+import type { LeaseRef } from '../documents/message.ts'
+import { deadlineWallMs } from './job.ts'
+import type { Job } from './job.ts'
+import type { Parts } from './parts.ts'
+
+export const DEAL_PREFIX = 'deal/'
+/** Leases in flight beyond the slots, so that a provider never waits a round trip for its next task. */
+const QUEUE_FACTOR = 2
+
+export type DealRecord = { v: 1, id: string, job: string, provider: string, payee: string, agreement: Agreement, state: 'proposed' | 'active' }
+
+/** An agreement as the requester holds it. proposed -> active -> (closed: gone) */
+export interface Deal extends DealRecord {
+  /** The proposal was sent. */
+  said: boolean
+  /** Replicas leased or running, by `task/attempt`. */
+  leases: Map<string, LeaseRef>
+  lastHeardMonoMs: number
+  done: number
+  wrong: number
+  failed: number
+}
+
+export function leaseName({ task, attempt }: LeaseRef): string {
+  return `${task}/${attempt}`
+}
+
+/** How many more leases this deal may hold: bounded by slots when work is scarce, by twice the slots when it is not. */
+export function room(deal: Deal, plenty: boolean): number {
+  const bound = Math.min(deal.agreement.slots * (plenty ? QUEUE_FACTOR : 1), MAX_LEASES_A_MESSAGE)
+  return Math.max(0, bound - deal.leases.size)
+}
+
+/** The requester's agreements: proposing, hearing, losing and closing them. */
+export class Deals {
+  readonly #parts: Parts
+  readonly #byId = new Map<string, { job: Job, deal: Deal }>()
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  get(id: string): { job: Job, deal: Deal } | undefined {
+    return this.#byId.get(id)
+  }
+
+  with(peer: string): { job: Job, deal: Deal }[] {
+    return [...this.#byId.values()].filter(({ deal }) => deal.provider === peer)
+  }
+
+  all(): Iterable<{ job: Job, deal: Deal }> {
+    return this.#byId.values()
+  }
+
+  restore(value: StoredRecord, job: Job): void {
+    const deal: Deal = { ...value as DealRecord, said: true, leases: new Map(), lastHeardMonoMs: 0, done: 0, wrong: 0, failed: 0 }
+    this.#add(job, deal)
+  }
+
+  /** A new deal for this bid; nothing is said before `propose`, which carries its first leases. */
+  open(turn: Turn, job: Job, bid: Bid, slots: number, attempt: number): Deal {
+    const { self } = this.#parts
+    const agreement: Agreement = {
+      v: 1, job: job.id, requester: self.identity.peer, provider: bid.identity.peer,
+      requesterAddress: self.identity.address, providerAddress: bid.identity.address, payee: bid.identity.payee,
+      chainId: self.chainId, contract: self.contract, paramsHash: self.paramsHash,
+      programRoot: ZERO_BYTES32, initialRoot: ZERO_BYTES32, meterVersion: 0, attempt, slots, taskPriceWei: bid.taskPriceWei,
+      exposureSequence: 0, exposureWei: 0n, createdWallMs: turn.now.wallMs, expiresWallMs: deadlineWallMs(job) + MINUTE_MS
+    }
+    const id = toHex(agreementDigest(turn.hasher, self.separator, agreement))
+    const record: DealRecord = { v: 1, id, job: job.id, provider: bid.identity.peer, payee: bid.identity.payee, agreement, state: 'proposed' }
+    const deal: Deal = { ...record, said: false, leases: new Map(), lastHeardMonoMs: turn.now.monoMs, done: 0, wrong: 0, failed: 0 }
+    this.#add(job, deal)
+    turn.put(DEAL_PREFIX + id, record)
+    return deal
+  }
+
+  propose(turn: Turn, deal: Deal): void {
+    deal.said = true
+    turn.send(deal.provider, { kind: 'propose', agreement: deal.agreement, identity: this.#parts.self.identity, leases: [...deal.leases.values()] })
+    this.#parts.timers.set(`accept|${deal.id}`, turn.now.monoMs + PARAMS.acceptWithinMs)
+    turn.notify({ kind: 'agreement', job: deal.job, peer: deal.provider, state: 'proposed', code: OK, message: `${deal.agreement.slots} slots` })
+  }
+
+  activate(turn: Turn, deal: Deal): void {
+    this.#parts.timers.clear(`accept|${deal.id}`)
+    deal.state = 'active'
+    this.heard(turn, deal)
+    const { v, id, job, provider, payee, agreement, state } = deal
+    const record: DealRecord = { v, id, job, provider, payee, agreement, state }
+    turn.put(DEAL_PREFIX + id, record)
+    turn.notify({ kind: 'agreement', job, peer: provider, state: 'active', code: OK, message: '' })
+  }
+
+  /** Any word from its provider keeps a deal alive. */
+  heard(turn: Turn, deal: Deal): void {
+    deal.lastHeardMonoMs = turn.now.monoMs
+    if (!this.#parts.timers.has(`silence|${deal.id}`)) this.#parts.timers.set(`silence|${deal.id}`, turn.now.monoMs + PARAMS.silenceMs)
+  }
+
+  /** The silence timer fired: lost, or heard of since? */
+  silent(turn: Turn, deal: Deal): boolean {
+    const dueMonoMs = deal.lastHeardMonoMs + PARAMS.silenceMs
+    if (turn.now.monoMs >= dueMonoMs) return true
+    this.#parts.timers.set(`silence|${deal.id}`, dueMonoMs)
+    return false
+  }
+
+  /** Ends a deal here at once, and tells its provider until it answers. */
+  end(turn: Turn, deal: Deal, code: ErrorCode, message: string, options: { tell: boolean }): void {
+    const entry = this.#byId.get(deal.id)
+    if (entry === undefined) return
+    this.#byId.delete(deal.id)
+    entry.job.deals.delete(deal.id)
+    for (const timer of ['accept', 'silence']) this.#parts.timers.clear(`${timer}|${deal.id}`)
+    turn.delete(DEAL_PREFIX + deal.id)
+    if (options.tell) this.#parts.outbox.add(turn, `close/${deal.id}`, deal.provider, { kind: 'close', agreement: deal.id, code, message }, turn.now.wallMs + PARAMS.keepResultMs)
+    turn.notify({ kind: 'agreement', job: deal.job, peer: deal.provider, state: 'closed', code, message })
+  }
+
+  #add(job: Job, deal: Deal): void {
+    this.#byId.set(deal.id, { job, deal })
+    job.deals.set(deal.id, deal)
+  }
+}

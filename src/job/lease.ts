@@ -1,0 +1,24 @@
+import type { ErrorCode } from '../errors.ts'
+import type { LeaseId } from '../core/event.ts'
+import type { Receipt } from '../documents/receipt.ts'
+
+/**
+ * A lease as its provider holds it.
+ * queued -> running -> committed -> revealed -> (settled: gone); queued | running -> failed -> (gone).
+ * `running` is not stored: after a crash the run starts over, with the same inputs, clock and luck.
+ */
+export type LeaseState =
+  | { kind: 'queued' }
+  | { kind: 'running', phase: 'fetching' | 'running', fraction: number }
+  | { kind: 'committed', receipt: Receipt, nonce: string, commit: string }
+  | { kind: 'revealed', receipt: Receipt, nonce: string }
+  | { kind: 'failed', code: ErrorCode, message: string }
+
+export interface Lease extends LeaseId { state: LeaseState }
+export type LeaseRecord = { v: 1, agreement: string, task: number, attempt: number, state: LeaseState }
+
+export const LEASE_PREFIX = 'lease/'
+
+export function leaseKey({ agreement, task, attempt }: LeaseId): string {
+  return `${agreement}/${task}/${attempt}`
+}

@@ -1,0 +1,22 @@
+import type { Identity } from '../documents/identity.ts'
+import type { Histories } from '../reputation/history.ts'
+import type { Outbox } from '../core/outbox.ts'
+import type { Timers } from '../core/timers.ts'
+
+/** What a peer is to others, fixed for its life. */
+export interface Self {
+  identity: Identity
+  /** EIP-712 domain separator of the chain and contract in use; of chain 0 in free mode. 32 bytes. */
+  separator: Uint8Array
+  chainId: number
+  contract: string
+  paramsHash: string
+}
+
+/** The mechanics that the machines inside one peer share. */
+export interface Parts {
+  self: Self
+  timers: Timers
+  outbox: Outbox
+  histories: Histories
+}

@@ -1,0 +1,184 @@
+import { OK } from '../core/effect.ts'
+import type { Turn } from '../core/turn.ts'
+import type { LeaseRef } from '../documents/message.ts'
+import { trustedAlone } from '../reputation/adaptive.ts'
+import { MINUTE_MS } from '../units.ts'
+import type { Ballot } from './ballot.ts'
+import { leaseName, room } from './deals.ts'
+import type { Deal, Deals } from './deals.ts'
+import { waitingCount } from './job.ts'
+import type { Job } from './job.ts'
+import type { Parts } from './parts.ts'
+import type { RequesterSettings } from './requesting.ts'
+import { freshTask, hasFailedAt, hasVoice, liveReplicas, wantedReplicas } from './task.ts'
+import type { Task } from './task.ts'
+import type { Tendering } from './tendering.ts'
+
+/** Queued tasks looked at in one pass, so that many unplaceable ones cannot make every event slow. */
+const MAX_SCAN = 256
+/** Rounds without a bid after which a failing result needs no second witness. */
+const WITNESS_ROUNDS = 2
+
+/** Decides which provider gets which task, and when more providers are needed. */
+export class Scheduler {
+  readonly #parts: Parts
+  readonly #settings: RequesterSettings
+  readonly #deals: Deals
+  readonly #ballot: Ballot
+  readonly #tendering: Tendering
+
+  constructor(parts: Parts, settings: RequesterSettings, deals: Deals, ballot: Ballot, tendering: Tendering) {
+    this.#parts = parts
+    this.#settings = settings
+    this.#deals = deals
+    this.#ballot = ballot
+    this.#tendering = tendering
+  }
+
+  enqueue(job: Job, task: Task): void {
+    if (wantedReplicas(task) > 0) job.queue.add(task.index)
+    else job.queue.delete(task.index)
+  }
+
+  /** Leases what can be leased, asks for providers where they lack. Idempotent: call it after any change. */
+  pump(turn: Turn, job: Job): void {
+    if (job.state.kind !== 'running') return
+    const fresh = new Map<string, LeaseRef[]>()
+    do {
+      job.blocked = false
+      this.#placeAll(turn, job, fresh)
+    } while (this.#needsProvider(job) && this.#engage(turn, job))
+    this.#say(turn, job, fresh)
+    if (!this.#needsProvider(job)) return
+    if (job.blocked && job.emptyRounds >= WITNESS_ROUNDS) for (const index of job.queue) this.#settleForLess(turn, job, index)
+    this.#tendering.open(turn, job)
+  }
+
+  #settleForLess(turn: Turn, job: Job, index: number): void {
+    const task = job.tasks.get(index)
+    if (task !== undefined && this.#ballot.settleForLess(turn, job, task)) job.queue.delete(index)
+  }
+
+  /** Whether the slots agreed on fall short of the work, or some task found nobody who may take it. */
+  #needsProvider(job: Job): boolean {
+    if (job.deals.size >= this.#settings.maxProviders) return false
+    const slots = [...job.deals.values()].reduce((sum, deal) => sum + deal.agreement.slots, 0)
+    return job.blocked || (waitingCount(job) > 0 && slots < this.#load(job))
+  }
+
+  /** Replicas running and wanted. */
+  #load(job: Job): number {
+    let load = (job.taskCount - job.nextTask) * job.document.replication.replicas
+    for (const deal of job.deals.values()) load += deal.leases.size
+    for (const index of job.queue) load += wantedReplicas(job.tasks.get(index) ?? freshTask(index))
+    return load
+  }
+
+  /** Opens a deal with the best spare; false when there is none. */
+  #engage(turn: Turn, job: Job): boolean {
+    if ([...job.deals.values()].some((deal) => !deal.said && deal.leases.size === 0)) return false
+    const bid = this.#tendering.take(turn, job)
+    if (bid === undefined) return false
+    const slots = [...job.deals.values()].reduce((sum, deal) => sum + deal.agreement.slots, 0)
+    const useful = Math.max(1, Math.min(waitingCount(job), this.#load(job) - slots))
+    this.#deals.open(turn, job, bid, Math.min(bid.slots, useful), job.offerRound % 65_536)
+    return true
+  }
+
+  #placeAll(turn: Turn, job: Job, fresh: Map<string, LeaseRef[]>): void {
+    const open = (): Deal[] => [...job.deals.values()].filter((deal) => deal.state === 'active' || !deal.said)
+    const deals = open()
+    const slots = deals.reduce((sum, deal) => sum + deal.agreement.slots, 0)
+    const plenty = waitingCount(job) > slots
+    let scanned = 0
+    for (const index of job.queue) {
+      const task = job.tasks.get(index)
+      if (scanned++ >= MAX_SCAN) break
+      if (task !== undefined) this.#place(turn, job, task, deals, plenty, fresh)
+    }
+    while (job.nextTask < job.taskCount && deals.some((deal) => room(deal, plenty) > 0)) {
+      const task = freshTask(job.nextTask++)
+      job.tasks.set(task.index, task)
+      job.queue.add(task.index)
+      this.#place(turn, job, task, deals, plenty, fresh)
+    }
+    if (job.nextTask < job.taskCount && deals.length === 0) job.blocked = ![...job.deals.values()].some((deal) => deal.said && deal.state === 'proposed')
+  }
+
+  /** Leases as many replicas of a task as it wants and the deals allow. */
+  #place(turn: Turn, job: Job, task: Task, deals: readonly Deal[], plenty: boolean, fresh: Map<string, LeaseRef[]>): void {
+    for (;;) {
+      const untouched = task.replicas.every(({ state }) => state.kind === 'lost' || state.kind === 'failed')
+      const candidates = deals.filter((deal) => !hasVoice(task, deal.provider, deal.payee))
+      const patient = candidates.filter((deal) => !hasFailedAt(task, deal.provider))
+      const deal = roomiest(patient.length > 0 ? patient : candidates, plenty)
+      if (untouched && deal !== undefined) this.#decideQuorum(turn, job, task, deal)
+      if (wantedReplicas(task) === 0) { job.queue.delete(task.index); return }
+      job.queue.add(task.index)
+      if (deal === undefined) {
+        if (candidates.length === 0) job.blocked = true
+        return
+      }
+      this.#lease(turn, job, task, deal, false, fresh)
+      this.#maybeCheck(turn, job, deal, fresh)
+    }
+  }
+
+  /** Adaptive replication and spot checks: decided afresh for the provider that a task begins with. */
+  #decideQuorum(turn: Turn, job: Job, task: Task, deal: Deal): void {
+    const { quorum, replicas, adaptive, spotCheckShare } = job.document.replication
+    const history = this.#parts.histories.get(deal.provider, turn.now.wallMs)
+    if (quorum > 1 && adaptive && trustedAlone(history, turn.random())) {
+      task.quorum = 1
+      task.spread = 1
+    } else if (quorum === 1 && spotCheckShare > 0 && turn.random() < spotCheckShare) {
+      task.quorum = 2
+      task.spread = 2
+    } else if (task.round === 0) {
+      task.quorum = quorum
+      task.spread = replicas
+    }
+  }
+
+  /** Slips a task whose answer is known among the others, where a provider's word alone decides. */
+  #maybeCheck(turn: Turn, job: Job, deal: Deal, fresh: Map<string, LeaseRef[]>): void {
+    const { quorum, spotCheckShare } = job.document.replication
+    if (quorum > 1 || spotCheckShare === 0 || job.taskCount < 2 || turn.random() >= spotCheckShare) return
+    for (const task of job.tasks.values()) {
+      if (task.state.kind === 'done' && task.state.verified && !hasVoice(task, deal.provider, deal.payee)) {
+        this.#lease(turn, job, task, deal, true, fresh)
+        return
+      }
+    }
+  }
+
+  #lease(turn: Turn, job: Job, task: Task, deal: Deal, check: boolean, fresh: Map<string, LeaseRef[]>): void {
+    const ref: LeaseRef = { task: task.index, attempt: task.attempts++ }
+    task.replicas.push({ agreement: deal.id, provider: deal.provider, payee: deal.payee, attempt: ref.attempt, sinceMonoMs: turn.now.monoMs, check, state: { kind: 'leased' } })
+    deal.leases.set(leaseName(ref), ref)
+    this.#parts.timers.set(`run|${deal.id}|${ref.task}|${ref.attempt}`, turn.now.monoMs + job.document.limits.queueMs + 2 * job.document.limits.runMs + MINUTE_MS)
+    this.#ballot.store(turn, job, task)
+    fresh.set(deal.id, [...fresh.get(deal.id) ?? [], ref])
+    if (!check) turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'leased', peer: deal.provider, code: OK, message: liveReplicas(task).length > 1 ? `replica ${ref.attempt + 1}` : '' })
+  }
+
+  #say(turn: Turn, job: Job, fresh: Map<string, LeaseRef[]>): void {
+    for (const deal of job.deals.values()) {
+      if (!deal.said) this.#deals.propose(turn, deal)
+      else {
+        const leases = fresh.get(deal.id)
+        if (leases !== undefined) turn.send(deal.provider, { kind: 'lease', agreement: deal.id, leases })
+      }
+    }
+  }
+}
+
+function roomiest(deals: readonly Deal[], plenty: boolean): Deal | undefined {
+  let best: Deal | undefined
+  let most = 0
+  for (const deal of deals) {
+    const free = room(deal, plenty) / deal.agreement.slots
+    if (free > most) { best = deal; most = free }
+  }
+  return best
+}

@@ -1,0 +1,88 @@
+import type { ErrorCode, ErrorShape } from '../errors.ts'
+import type { Receipt } from '../documents/receipt.ts'
+import { tally } from './vote.ts'
+
+/**
+ * One attempt at a task by one provider, as the requester sees it.
+ * leased -> running -> committed -> closing -> revealed -> accepted | rejected; any live state -> failed | lost | late.
+ */
+export type ReplicaState =
+  | { kind: 'leased' }
+  | { kind: 'running', fraction: number }
+  | { kind: 'committed', commit: string }
+  /** The set is closed; its reveal is awaited. */
+  | { kind: 'closing', commit: string }
+  | { kind: 'revealed', receipt: Receipt, signature: string, hash: string }
+  | { kind: 'accepted', hash: string }
+  | { kind: 'rejected', hash: string }
+  | { kind: 'failed', code: ErrorCode, message: string }
+  /** The provider went silent, left or was cancelled: nobody's fault. */
+  | { kind: 'lost', code: ErrorCode }
+  | { kind: 'late' }
+
+export type Replica = { agreement: string, provider: string, payee: string, attempt: number, sinceMonoMs: number, /** Its answer is known: a spot check. */ check: boolean, state: ReplicaState }
+
+export type TaskState =
+  | { kind: 'active' }
+  /** The vote is won; the content is on its way. */
+  | { kind: 'fetching', hash: string, content: string, contentBytes: number, exitCode: number }
+  | { kind: 'done', hash: string, content: string, exitCode: number, verified: boolean }
+  | { kind: 'failed', error: ErrorShape }
+
+export type Task = {
+  index: number
+  /** Matching results needed for this task now; adaptive replication and spot checks change it. */
+  quorum: number
+  /** Replicas started at once, at least the quorum. */
+  spread: number
+  /** One more for a straggler of this round. */
+  extra: number
+  /** Voting rounds closed so far. */
+  round: number
+  attempts: number
+  replicas: Replica[]
+  state: TaskState
+}
+
+export type TaskRecord = { v: 1, job: string, task: Task }
+export const TASK_PREFIX = 'task/'
+
+/** Finished replicas kept in a task's record, so that a long fight stays bounded. */
+export const MAX_REPLICAS_KEPT = 64
+
+export function freshTask(index: number): Task {
+  return { index, quorum: 1, spread: 1, extra: 0, round: 0, attempts: 0, replicas: [], state: { kind: 'active' } }
+}
+
+export function isLive(replica: Replica): boolean {
+  const { kind } = replica.state
+  return kind === 'leased' || kind === 'running' || kind === 'committed' || kind === 'closing'
+}
+
+/** Its provider, or its payee, may not vote on this task again. */
+export function hasVoice(task: Task, provider: string, payee: string): boolean {
+  return task.replicas.some((replica) => (replica.provider === provider || replica.payee === payee) && replica.state.kind !== 'lost' && replica.state.kind !== 'failed')
+}
+
+export function hasFailedAt(task: Task, provider: string): boolean {
+  return task.replicas.some((replica) => replica.provider === provider && replica.state.kind === 'failed')
+}
+
+/** Votes cast and not yet judged. */
+export function revealedVotes(task: Task): { provider: string, hash: string }[] {
+  return task.replicas.flatMap(({ provider, state }) => state.kind === 'revealed' ? [{ provider, hash: state.hash }] : [])
+}
+
+/** Replicas to lease now so that the vote can be won: derived, so that no counter can drift. */
+export function wantedReplicas(task: Task): number {
+  if (task.state.kind !== 'active') return 0
+  const votes = revealedVotes(task)
+  const outcome = tally(votes, task.quorum)
+  const missing = outcome.kind === 'open' ? outcome.missing : 0
+  const start = task.round === 0 ? task.spread - votes.length : 0
+  return Math.max(0, Math.max(missing, start) + task.extra - liveReplicas(task).length)
+}
+
+export function liveReplicas(task: Task): Replica[] {
+  return task.replicas.filter(isLive)
+}

@@ -1,0 +1,153 @@
+import type { Turn } from '../core/turn.ts'
+import type { Bid } from '../documents/bid.ts'
+import type { JobDocument } from '../documents/job.ts'
+import type { Offer } from '../documents/offer.ts'
+import type { ErrorCode, ErrorShape } from '../errors.ts'
+import { hardwareClass, offerRegion, unmetResources } from '../market/fit.ts'
+import { rank, SELECTION } from '../market/selection.ts'
+import { Tender } from '../market/tender.ts'
+import { PARAMS } from '../params.ts'
+import { score, shunned } from '../reputation/history.ts'
+import { SECOND_MS } from '../units.ts'
+import { deadlineWallMs, waitingCount } from './job.ts'
+import type { Job } from './job.ts'
+import type { Parts } from './parts.ts'
+import type { RequesterSettings } from './requesting.ts'
+
+const FIRST_RETRY_MS = 1 * SECOND_MS
+const LAST_RETRY_MS = 15 * SECOND_MS
+/** A newcomer is asked this soon, so that several that come together are asked at once. */
+const HURRY_MS = 100
+/** Latency assumed of a peer that was never measured. */
+const UNKNOWN_LATENCY_MS = 200
+/** Peers whose latency is remembered. */
+const MAX_LATENCIES = 4096
+/** Providers expected to answer a decline-sampled offer; see Offer.declineShare. */
+const FULL_DECLINE_SHARE = 65_535
+
+/** Asks the market for a job, takes the bids in, and keeps those not used as spares. */
+export class Tendering {
+  readonly #parts: Parts
+  readonly #settings: RequesterSettings
+  readonly #latencyMs = new Map<string, number>()
+
+  constructor(parts: Parts, settings: RequesterSettings) {
+    this.#parts = parts
+    this.#settings = settings
+  }
+
+  /** Opens a round of asking, unless one is open or it is too soon to ask again. */
+  open(turn: Turn, job: Job): void {
+    if (job.tender !== undefined || this.#parts.timers.has(`retender|${job.id}`)) return
+    job.offerRound++
+    job.tender = new Tender(job.offerRound)
+    const allow = job.document.placement.allow
+    turn.do({ kind: 'publish-offer', offer: this.#offer(turn, job), ...allow === undefined ? {} : { only: allow } })
+    if (job.offerRound === 1) {
+      const { engine, resources, placement } = job.document
+      turn.do({ kind: 'find-ads', engine: engine.kind, hardware: hardwareClass(resources), regions: placement.regions ?? ['any'] })
+    }
+    this.#parts.timers.set(`tender|${job.id}`, turn.now.monoMs + this.#settings.bidWindowMs)
+  }
+
+  /** A late bid is a spare. */
+  bid(turn: Turn, job: Job, bid: Bid): void {
+    const refusal = this.#refuses(turn, job, bid)
+    if (refusal !== undefined) {
+      job.refusals.add(bid.identity.peer, refusal.code, refusal.message, [refusal.code])
+      job.tender?.declined(bid.identity.peer)
+      return
+    }
+    turn.notify({ kind: 'bid', job: job.id, peer: bid.identity.peer })
+    if (job.tender === undefined) job.spares.push(bid)
+    else job.tender.bid(bid)
+  }
+
+  /** Ends the open round when it is complete or its window is over. True when there is something to schedule with. */
+  settle(turn: Turn, job: Job, windowOver: boolean): boolean {
+    const { tender } = job
+    if (tender === undefined) return job.spares.length > 0
+    const policy = SELECTION[job.document.selection]
+    const wanted = Math.min(this.#settings.maxProviders, Math.max(job.document.replication.replicas, waitingCount(job)))
+    if (!windowOver && !tender.complete(policy, wanted)) return false
+    job.tender = undefined
+    this.#parts.timers.clear(`tender|${job.id}`)
+    const candidates = tender.bids.map((bid) => ({
+      bid,
+      latencyMs: this.#latencyMs.get(bid.identity.peer) ?? UNKNOWN_LATENCY_MS,
+      reputation: score(this.#parts.histories.get(bid.identity.peer, turn.now.wallMs)),
+      luck: turn.random()
+    }))
+    job.spares = [...rank(policy, candidates).map(({ bid }) => bid), ...job.spares]
+    turn.notify({ kind: 'tender', job: job.id, round: tender.round, asked: tender.asked, bids: tender.bids.length, declines: tender.answered - tender.bids.length })
+    job.emptyRounds = tender.bids.length > 0 ? 0 : job.emptyRounds + 1
+    this.#parts.timers.set(`retender|${job.id}`, turn.now.monoMs + Math.min(FIRST_RETRY_MS * 2 ** Math.min(job.emptyRounds, 6), LAST_RETRY_MS))
+    return true
+  }
+
+  /** Takes the best spare that has not expired and has no deal yet. */
+  take(turn: Turn, job: Job): Bid | undefined {
+    for (let bid = job.spares.shift(); bid !== undefined; bid = job.spares.shift()) {
+      const { peer, payee } = bid.identity
+      const engaged = [...job.deals.values()].some((deal) => deal.provider === peer || deal.payee === payee)
+      if (!engaged && bid.expiresWallMs > turn.now.wallMs && this.#refuses(turn, job, bid) === undefined) return bid
+    }
+    return undefined
+  }
+
+  /** A job that lacks providers asks again soon, since somebody came. */
+  hurry(turn: Turn, job: Job): void {
+    if (waitingCount(job) === 0 && !job.blocked) return
+    const soonMonoMs = turn.now.monoMs + HURRY_MS
+    if (job.tender === undefined) this.#parts.timers.set(`retender|${job.id}`, soonMonoMs)
+  }
+
+  latency(peer: string, latencyMs: number): void {
+    this.#latencyMs.delete(peer)
+    this.#latencyMs.set(peer, latencyMs)
+    if (this.#latencyMs.size > MAX_LATENCIES) this.#latencyMs.delete(this.#latencyMs.keys().next().value ?? '')
+  }
+
+  /** Why a job found nobody: which requirement nobody met, and who said what. */
+  nobody(job: Job): ErrorShape {
+    const [missing] = job.refusals.missing()
+    const message = missing === undefined
+      ? 'no provider answered'
+      : `no provider took the job; ${missing.peers} of ${job.refusals.list().length} that answered said ${missing.code}: ${missing.message}`
+    return { code: 'E_NO_PROVIDER', message, hint: missing === undefined ? 'See `peers` and `doctor`: is this node connected to providers of this engine and region?' : `See \`why ${job.id.slice(0, 12)}\`, and lower that requirement or wait` }
+  }
+
+  #refuses(turn: Turn, job: Job, bid: Bid): { code: ErrorCode, message: string } | undefined {
+    const { placement, resources, priceCapWei } = job.document
+    const { peer } = bid.identity
+    if (placement.deny?.includes(peer) === true || (placement.allow !== undefined && !placement.allow.includes(peer))) return { code: 'E_PLACEMENT_PEER', message: 'is not among the peers that the job allows' }
+    if (placement.regions !== undefined && !placement.regions.includes('any') && !placement.regions.includes(bid.region)) return { code: 'E_PLACEMENT_REGION', message: `is in ${bid.region}, not ${placement.regions.join(' or ')}` }
+    if (placement.maxLatencyMs !== undefined && (this.#latencyMs.get(peer) ?? UNKNOWN_LATENCY_MS) > placement.maxLatencyMs) return { code: 'E_PLACEMENT_LATENCY', message: `answers in ${Math.round(this.#latencyMs.get(peer) ?? UNKNOWN_LATENCY_MS)} ms, the job allows ${placement.maxLatencyMs}` }
+    if (shunned(this.#parts.histories.get(peer, turn.now.wallMs))) return { code: 'E_SHUNNED', message: 'gave wrong results here before' }
+    const [unmet] = unmetResources(resources, bid.hardware)
+    if (unmet !== undefined) return unmet
+    if (priceCapWei !== undefined && bid.taskPriceWei > priceCapWei) return { code: 'E_PRICE', message: 'asks more than the price cap' }
+    return undefined
+  }
+
+  #offer(turn: Turn, job: Job): Offer {
+    const { document } = job
+    return {
+      v: 1, job: job.id, round: job.offerRound, requester: this.#parts.self.identity.peer, addresses: [],
+      market: { engine: document.engine.kind, hardware: hardwareClass(document.resources), region: offerRegion(document.placement.regions) },
+      resources: document.resources, tasks: job.taskCount, replicas: document.replication.replicas,
+      moduleBytes: document.engine.kind === 'wasm' ? document.engine.moduleBytes : 0,
+      inputBytes: Math.min(PARAMS.maxInputBytes, taskInputBytes(document)),
+      runMs: document.limits.runMs, deadlineWallMs: deadlineWallMs(job), issuedWallMs: turn.now.wallMs,
+      ...document.priceCapWei === undefined ? {} : { priceCapWei: document.priceCapWei },
+      declineShare: FULL_DECLINE_SHARE
+    }
+  }
+}
+
+/** Input bytes of the largest task. */
+function taskInputBytes(document: JobDocument): number {
+  const shared = document.inputs.reduce((sum, input) => sum + input.sizeBytes, 0)
+  const own = document.map?.kind === 'files' ? Math.max(...document.map.files.map(({ sizeBytes }) => sizeBytes)) : 0
+  return shared + own
+}

@@ -1,0 +1,168 @@
+import type { Hasher } from './codec/hasher.ts'
+import type { Step, StoredRecord } from './core/effect.ts'
+import type { Now, PeerEvent } from './core/event.ts'
+import { Outbox, OUTBOX_PREFIX } from './core/outbox.ts'
+import { Timers } from './core/timers.ts'
+import { Turn } from './core/turn.ts'
+import type { Message } from './documents/message.ts'
+import type { Hardware } from './documents/resources.ts'
+import { DEAL_PREFIX } from './job/deals.ts'
+import { Hosting, HOSTED_PREFIX } from './job/hosting.ts'
+import { JOB_PREFIX } from './job/job.ts'
+import { LEASE_PREFIX } from './job/lease.ts'
+import type { Parts, Self } from './job/parts.ts'
+import { Requesting } from './job/requesting.ts'
+import type { RequesterSettings } from './job/requesting.ts'
+import { TASK_PREFIX } from './job/task.ts'
+import type { SharePolicy } from './market/share.ts'
+import { PARAMS } from './params.ts'
+import { Histories, PEER_PREFIX } from './reputation/history.ts'
+
+export interface PeerOptions {
+  self: Self
+  hasher: Hasher
+  policy: SharePolicy
+  hardware: Hardware
+  requester: RequesterSettings
+}
+
+/** Timers that fire in one tick at most, so that a tick always ends. The rest fire in the next. */
+const MAX_TIMERS_A_TICK = 1000
+/** Records in the order in which restoring them needs each other. */
+const RESTORE_ORDER = [PEER_PREFIX, JOB_PREFIX, DEAL_PREFIX, TASK_PREFIX, HOSTED_PREFIX, LEASE_PREFIX, OUTBOX_PREFIX] as const
+
+/**
+ * A whole peer, requester and provider at once, without I/O: events in, records to write and effects to perform out.
+ * The running node and the simulated world drive this same class.
+ */
+export class Peer {
+  readonly requesting: Requesting
+  readonly hosting: Hosting
+  readonly histories = new Histories()
+  readonly #timers = new Timers()
+  readonly #outbox: Outbox
+  readonly #hasher: Hasher
+
+  constructor(options: PeerOptions) {
+    this.#hasher = options.hasher
+    this.#outbox = new Outbox(this.#timers)
+    const parts: Parts = { self: options.self, timers: this.#timers, outbox: this.#outbox, histories: this.histories }
+    this.requesting = new Requesting(parts, options.requester)
+    this.hosting = new Hosting(parts, options.policy, options.hardware, { ownerActive: false, minuteOfDay: 0, weekday: 0, diskFreeBytes: Number.MAX_SAFE_INTEGER })
+  }
+
+  /** Rebuilds the state from committed records. Call before the first event; then handle `start`. */
+  restore(records: Iterable<readonly [key: string, value: StoredRecord]>): void {
+    const byPrefix = new Map<string, StoredRecord[]>(RESTORE_ORDER.map((prefix) => [prefix, []]))
+    for (const [key, value] of records) byPrefix.get(key.slice(0, key.indexOf('/') + 1))?.push(value)
+    for (const prefix of RESTORE_ORDER) for (const value of byPrefix.get(prefix) ?? []) this.#restoreOne(prefix, value)
+  }
+
+  /** When a `tick` is due next, in monotonic time; undefined when nothing is awaited. */
+  nextTickMonoMs(): number | undefined {
+    return this.#timers.next()
+  }
+
+  /** Sizes of what could grow, for the checkers of bounded memory. */
+  sizes(): { timers: number, outbox: number, jobs: number, leases: number } {
+    return { timers: this.#timers.size, outbox: this.#outbox.size, jobs: this.requesting.jobs.size, leases: this.hosting.leases.length }
+  }
+
+  /** `entropy` is 32 fresh random bytes: all luck of this step grows from it. */
+  handle(event: PeerEvent, now: Now, entropy: Uint8Array): Step {
+    const turn = new Turn(now, entropy, this.#hasher)
+    this.#route(turn, event)
+    return turn.finish()
+  }
+
+  #restoreOne(prefix: typeof RESTORE_ORDER[number], value: StoredRecord): void {
+    switch (prefix) {
+      case PEER_PREFIX: this.histories.restore(value); break
+      case JOB_PREFIX: this.requesting.restoreJob(value); break
+      case DEAL_PREFIX: this.requesting.restoreDeal(value); break
+      case TASK_PREFIX: this.requesting.restoreTask(value); break
+      case HOSTED_PREFIX: this.hosting.restoreAgreement(value); break
+      case LEASE_PREFIX: this.hosting.restoreLease(value); break
+      case OUTBOX_PREFIX: this.#outbox.restore(value); break
+    }
+  }
+
+  #route(turn: Turn, event: PeerEvent): void {
+    switch (event.kind) {
+      case 'start':
+        this.hosting.setPolicy(turn, this.hosting.policy, event.hardware)
+        this.hosting.setHost(turn, event.host)
+        this.#outbox.start(turn)
+        this.requesting.start(turn)
+        this.hosting.start(turn)
+        break
+      case 'tick': this.#tick(turn); break
+      case 'woke': this.requesting.woke(turn); break
+      case 'message': this.#message(turn, event.from, event.message); break
+      case 'peer-connected':
+        this.#timers.clear(`gone|${event.peer}`)
+        this.#outbox.peerConnected(turn, event.peer)
+        this.requesting.newcomer(turn)
+        break
+      case 'peer-disconnected': this.#timers.set(`gone|${event.peer}`, turn.now.monoMs + PARAMS.reconnectMs); break
+      case 'unreachable': this.requesting.unreachable(turn, event.peer); break
+      case 'ad':
+        this.requesting.latency(event.ad.identity.peer, event.latencyMs)
+        if (event.ad.open) this.requesting.newcomer(turn)
+        break
+      case 'offer-sent': this.requesting.offerSent(turn, event.job, event.round, event.recipients); break
+      case 'host': this.hosting.setHost(turn, event.host); break
+      case 'share': this.hosting.setPolicy(turn, event.policy, event.hardware); break
+      case 'submit': this.requesting.submit(turn, event.job, event.document); break
+      case 'cancel': this.requesting.cancel(turn, event.job); break
+      case 'forget': this.requesting.forget(turn, event.job); break
+      case 'rate': this.histories.rate(turn, event.peer, event.stars); break
+      case 'run-progress': this.hosting.progress(turn, event.lease, event.phase, event.fraction); break
+      case 'run-finished': this.hosting.finished(turn, event.lease, event.result, event.usage); break
+      case 'run-failed': this.hosting.failed(turn, event.lease, event.code, event.message); break
+      case 'result-fetched': this.requesting.resultFetched(turn, event.job, event.task, event.content); break
+      case 'result-lost': this.requesting.resultLost(turn, event.job, event.task, event.content); break
+      case 'draining': this.hosting.drain(turn); break
+    }
+  }
+
+  #message(turn: Turn, from: string, message: Message): void {
+    switch (message.kind) {
+      case 'offer': if (message.offer.requester === from) this.hosting.offer(turn, message.offer); break
+      case 'propose': this.hosting.propose(turn, from, message); break
+      case 'lease': this.hosting.lease(turn, from, message); break
+      case 'probe': this.hosting.probe(turn, from, message); break
+      case 'cancel': this.hosting.cancel(turn, from, message); break
+      case 'closed-set': this.hosting.closedSet(turn, from, message); break
+      case 'verdict': this.hosting.verdict(turn, from, message); break
+      case 'bid': this.requesting.bid(turn, from, message); break
+      case 'decline': this.requesting.decline(turn, from, message); break
+      case 'agreed': this.requesting.agreed(turn, from, message); break
+      case 'refused': this.requesting.refused(turn, from, message); break
+      case 'beat': this.requesting.beat(turn, from, message); break
+      case 'progress': this.requesting.progress(turn, from, message); break
+      case 'commit': this.requesting.commit(turn, from, message); break
+      case 'reveal': this.requesting.reveal(turn, from, message); break
+      case 'failed': this.requesting.failed(turn, from, message); break
+      case 'closed': this.requesting.closed(turn, message); break
+      case 'settled':
+        this.requesting.settled(turn, message)
+        this.hosting.settled(turn, from, message)
+        break
+      case 'close':
+        if (this.requesting.holds(message.agreement)) this.requesting.close(turn, from, message)
+        else this.hosting.close(turn, from, message)
+        break
+    }
+  }
+
+  #tick(turn: Turn): void {
+    for (let fired = 0; fired < MAX_TIMERS_A_TICK; fired++) {
+      const timer = this.#timers.takeDue(turn.now.monoMs)
+      if (timer === undefined) return
+      if (this.#outbox.timer(turn, timer) || this.hosting.timer(turn, timer) || this.requesting.timer(turn, timer)) continue
+      const [kind, peer = ''] = timer.split('|')
+      if (kind === 'gone') this.requesting.gone(turn, peer)
+    }
+  }
+}
