@@ -8,7 +8,7 @@ export const PARAMS = {
   protocolVersion: 1,
 
   // Documents. A frame stays below the 4 MiB at which a libp2p byte stream aborts, so each cap does too.
-  maxJobBytes: 2 * MIB,
+  maxJobBytes: MIB,
   maxOfferBytes: 8 * KIB,
   maxAdBytes: 4 * KIB,
   maxMessageBytes: 64 * KIB,

@@ -1,0 +1,141 @@
+import { randomBytes } from 'node:crypto'
+import type { Effect, Step, Write } from '../../src/core/effect.ts'
+import type { Now, PeerEvent } from '../../src/core/event.ts'
+import { ENTROPY_BYTES } from '../../src/core/turn.ts'
+import type { Peer } from '../../src/peer.ts'
+import type { RecordStore } from '../store/record-store.ts'
+import type { FaultPoint } from './fault-points.ts'
+
+/** A gap in monotonic time this much longer than the timer that should have ended it means that the machine slept. */
+const SLEEP_GAP_MS = 30_000
+/** The clock is looked at this often, so that sleep is noticed within it. */
+const CLOCK_CHECK_MS = 10_000
+
+export interface DriverOptions {
+  peer: Peer
+  store: Pick<RecordStore, 'commit'>
+  perform: (effect: Effect) => void
+  faultPoint: FaultPoint
+  /** The store failed: nothing may be promised any more. */
+  onStoreFailure: (err: unknown) => void
+}
+
+export function systemNow(): Now {
+  return { monoMs: performance.now(), wallMs: Date.now() }
+}
+
+/**
+ * The only place that runs the core in production. Events are handled at once, in order; their writes gather into one
+ * atomic batch while the one before is being written (group commit); effects leave only after the batch that holds
+ * their step's writes, in the order in which the core gave them.
+ */
+export class Driver {
+  readonly #options: DriverOptions
+  #pending: Step[] = []
+  #flushing = false
+  #scheduled = false
+  #timer: NodeJS.Timeout | undefined
+  #timerMonoMs = Number.POSITIVE_INFINITY
+  readonly #clock: NodeJS.Timeout
+  #checkedMonoMs = performance.now()
+  #checkedWallMs = Date.now()
+  #stopped = false
+  #idle: (() => void)[] = []
+
+  constructor(options: DriverOptions) {
+    this.#options = options
+    this.#clock = setInterval(() => { this.#checkClock() }, CLOCK_CHECK_MS)
+    this.#clock.unref()
+  }
+
+  dispatch(event: PeerEvent): void {
+    if (this.#stopped) return
+    this.#pending.push(this.#options.peer.handle(event, systemNow(), randomBytes(ENTROPY_BYTES)))
+    if (!this.#scheduled && !this.#flushing) {
+      this.#scheduled = true
+      queueMicrotask(() => { void this.#flush() })
+    }
+    this.#armTimer()
+  }
+
+  /** Resolves when every event so far is committed and its effects have left. */
+  async settled(): Promise<void> {
+    if (this.#pending.length === 0 && !this.#flushing) return
+    await new Promise<void>((resolve) => { this.#idle.push(resolve) })
+  }
+
+  async stop(): Promise<void> {
+    await this.settled()
+    this.#stopped = true
+    clearInterval(this.#clock)
+    clearTimeout(this.#timer)
+  }
+
+  async #flush(): Promise<void> {
+    this.#scheduled = false
+    this.#flushing = true
+    while (this.#pending.length > 0) {
+      const steps = this.#pending
+      this.#pending = []
+      const writes = merged(steps)
+      if (writes.length > 0 && !await this.#commit(writes)) return
+      for (const { effects } of steps) for (const effect of effects) this.#leave(effect)
+    }
+    this.#flushing = false
+    for (const resolve of this.#idle.splice(0)) resolve()
+  }
+
+  async #commit(writes: Write[]): Promise<boolean> {
+    const { store, faultPoint, onStoreFailure } = this.#options
+    faultPoint('before-commit')
+    try {
+      await store.commit(writes, { sync: false })
+    } catch (err) {
+      this.#stopped = true
+      onStoreFailure(err)
+      return false
+    }
+    faultPoint('after-commit')
+    return true
+  }
+
+  #leave(effect: Effect): void {
+    const volatile = effect.kind === 'notify' || effect.kind === 'advertise'
+    if (!volatile) this.#options.faultPoint(`before-${name(effect)}`)
+    this.#options.perform(effect)
+    if (!volatile) this.#options.faultPoint(`after-${name(effect)}`)
+  }
+
+  #armTimer(): void {
+    const dueMonoMs = this.#options.peer.nextTickMonoMs()
+    if (dueMonoMs === undefined || dueMonoMs === this.#timerMonoMs) return
+    clearTimeout(this.#timer)
+    this.#timerMonoMs = dueMonoMs
+    this.#timer = setTimeout(() => {
+      this.#timerMonoMs = Number.POSITIVE_INFINITY
+      this.dispatch({ kind: 'tick' })
+    }, Math.min(Math.max(0, Math.ceil(dueMonoMs - performance.now())), 2 ** 31 - 1))
+  }
+
+  /** On Linux the monotonic clock stops while the machine sleeps and the wall clock does not: the difference is the sleep. */
+  #checkClock(): void {
+    const now = systemNow()
+    const sleptMs = Math.max(now.wallMs - this.#checkedWallMs - CLOCK_CHECK_MS, now.monoMs - this.#checkedMonoMs - CLOCK_CHECK_MS)
+    this.#checkedMonoMs = now.monoMs
+    this.#checkedWallMs = now.wallMs
+    if (sleptMs > SLEEP_GAP_MS) this.dispatch({ kind: 'woke', sleptMs: Math.round(sleptMs) })
+  }
+}
+
+function name(effect: Effect): string {
+  return effect.kind === 'send' ? `send-${effect.message.kind}` : effect.kind
+}
+
+/** The last write to a key counts. */
+function merged(steps: readonly Step[]): Write[] {
+  const only = steps.length === 1 ? steps[0] : undefined
+  if (only !== undefined) return only.writes
+  const writes = new Map<string, Write>()
+  for (const step of steps) for (const write of step.writes) writes.set(write.key, write)
+  return [...writes.values()]
+}

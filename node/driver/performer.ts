@@ -1,0 +1,115 @@
+import type { Effect, EffectOf } from '../../src/core/effect.ts'
+import type { PeerEvent } from '../../src/core/event.ts'
+import type { Ad } from '../../src/documents/ad.ts'
+import type { Message } from '../../src/documents/message.ts'
+import type { Offer } from '../../src/documents/offer.ts'
+import { toErrorShape } from '../../src/errors.ts'
+import { MIB, SECOND_MS } from '../../src/units.ts'
+import type { ContentPort, FetchContent } from '../work/content-port.ts'
+import type { Worker } from '../work/worker.ts'
+import type { Notices } from './notices.ts'
+
+/** Ads asked for a job: enough for any home job, few enough to dial. */
+const MAX_ADS_FOUND = 64
+const FIND_ADS_MS = 10 * SECOND_MS
+/** DAG nodes on top of a result's declared bytes. */
+const RESULT_OVERHEAD_BYTES = 4 * MIB
+/** Results pulled at the same time. More would only share the same line. */
+const MAX_RESULT_FETCHES = 8
+
+export interface NetworkPort {
+  send(to: string, message: Message): Promise<void>
+  publishOffer(offer: Offer): Promise<{ recipients: string[] }>
+  probeOffer(offer: Offer, peers: string[]): Promise<{ recipients: string[] }>
+  findAds(query: { engine: 'wasm' | 'container', hardware: 'cpu' | 'gpu', regions: string[] }, options: { max: number, signal: AbortSignal }): AsyncIterable<{ ad: Ad, latencyMs: number }>
+}
+
+export interface PerformerOptions {
+  network: NetworkPort
+  worker: Worker
+  content: ContentPort
+  fetch: FetchContent
+  notices: Notices
+  onAd: (ad: Ad, latencyMs: number) => void
+  onAdvertise: (effect: EffectOf<'advertise'>) => void
+  releaseRequested: (job: string) => Promise<void>
+  dispatch: (event: PeerEvent) => void
+}
+
+/** Turns the core's effects into deeds, and what becomes of them into events. No rule is decided here. */
+export class Performer {
+  readonly #options: PerformerOptions
+  readonly #waitingFetches: (() => void)[] = []
+  #fetching = 0
+
+  constructor(options: PerformerOptions) {
+    this.#options = options
+  }
+
+  perform(effect: Effect): void {
+    const { worker, notices, onAdvertise } = this.#options
+    switch (effect.kind) {
+      case 'send': this.#send(effect); break
+      case 'publish-offer': this.#background(this.#publish(effect)); break
+      case 'find-ads': this.#background(this.#findAds(effect)); break
+      case 'advertise': onAdvertise(effect); break
+      case 'run': worker.run(effect); break
+      case 'prefetch': worker.prefetch(effect); break
+      case 'stop-run': worker.stop(effect.lease); break
+      case 'suspend-runs': worker.suspend(effect.suspend); break
+      case 'fetch-result': this.#background(this.#fetchResult(effect)); break
+      case 'release-result': this.#background(worker.releaseResult(effect.lease, effect.content)); break
+      case 'release-job': this.#background(Promise.all([worker.releaseJob(effect.job), this.#options.releaseRequested(effect.job)])); break
+      case 'notify': notices.publish(effect.notice); break
+    }
+  }
+
+  /** Failures of background deeds are told by events where the core waits for them; the rest cost nothing but themselves. */
+  #background(deed: Promise<unknown>): void {
+    deed.catch(() => undefined)
+  }
+
+  #send({ to, message }: EffectOf<'send'>): void {
+    this.#options.network.send(to, message).catch(() => { this.#options.dispatch({ kind: 'unreachable', peer: to }) })
+  }
+
+  async #publish({ offer, only }: EffectOf<'publish-offer'>): Promise<void> {
+    const { network, dispatch } = this.#options
+    const { recipients } = only === undefined ? await network.publishOffer(offer) : await network.probeOffer(offer, only)
+    dispatch({ kind: 'offer-sent', job: offer.job, round: offer.round, recipients })
+  }
+
+  async #findAds({ engine, hardware, regions }: EffectOf<'find-ads'>): Promise<void> {
+    const found = this.#options.network.findAds({ engine, hardware, regions }, { max: MAX_ADS_FOUND, signal: AbortSignal.timeout(FIND_ADS_MS) })
+    for await (const { ad, latencyMs } of found) this.#options.onAd(ad, latencyMs)
+  }
+
+  async #fetchResult({ job, task, content, contentBytes, from }: EffectOf<'fetch-result'>): Promise<void> {
+    const { dispatch, fetch, content: store } = this.#options
+    if (this.#fetching >= MAX_RESULT_FETCHES) await new Promise<void>((resolve) => { this.#waitingFetches.push(resolve) })
+    this.#fetching++
+    try {
+      await this.#fromAny(from, async (peer, agreementId) => { await fetch({ cid: content, from: [peer], agreementId, maxBytes: contentBytes + RESULT_OVERHEAD_BYTES }) })
+      await store.pin(content, `job:${job}`)
+      dispatch({ kind: 'result-fetched', job, task, content })
+    } catch (err) {
+      dispatch({ kind: 'result-lost', job, task, content, code: toErrorShape(err).code })
+    } finally {
+      this.#fetching--
+      this.#waitingFetches.shift()?.()
+    }
+  }
+
+  async #fromAny(from: EffectOf<'fetch-result'>['from'], bring: (peer: string, agreement: string) => Promise<void>): Promise<void> {
+    let last: unknown = new Error('no provider holds the result')
+    for (const { peer, agreement } of from) {
+      try {
+        await bring(peer, agreement)
+        return
+      } catch (err) {
+        last = err
+      }
+    }
+    throw last
+  }
+}

@@ -1,0 +1,85 @@
+import { deserialize, serialize } from 'node:v8'
+import { Level } from 'level'
+import type { StoredRecord, Write } from '../../src/core/effect.ts'
+import { HearthError } from '../../src/errors.ts'
+
+/** Raised when a record's shape changes; `migrate` then brings older stores forward. */
+const STORE_VERSION = 1
+const VERSION_KEY = '!version'
+const RECORDS = 'r/'
+const TIMELINE = 't/'
+
+/**
+ * The peer's records and its people's timeline in one Level database. A batch is atomic: all of a step's writes are
+ * there after a crash, or none. Values are structured clones (bigints, bytes), made with the runtime's own serializer.
+ */
+export class RecordStore {
+  readonly #db: Level<string, Uint8Array>
+
+  private constructor(db: Level<string, Uint8Array>) {
+    this.#db = db
+  }
+
+  /** Opens or creates; refuses, untouched, a store that a newer Hearth wrote. */
+  static async open(dir: string): Promise<RecordStore> {
+    const db = new Level<string, Uint8Array>(dir, { valueEncoding: 'view' })
+    try {
+      await db.open()
+    } catch (err) {
+      const locked = err instanceof Error && err.cause instanceof Error && 'code' in err.cause && err.cause.code === 'LEVEL_LOCKED'
+      throw locked
+        ? new HearthError('E_NODE_RUNNING', `another node uses ${dir}`, 'Stop it, or give this one another dataDir', { cause: err })
+        : new HearthError('E_STORE', `cannot open the store in ${dir}`, 'Is the disk full, or the folder not writable?', { cause: err })
+    }
+    const store = new RecordStore(db)
+    const raw = await db.get(VERSION_KEY)
+    const version: unknown = raw === undefined ? undefined : deserialize(raw)
+    if (typeof version === 'number' && version > STORE_VERSION) {
+      await db.close()
+      throw new HearthError('E_STORE_NEWER', `the store in ${dir} was written by a newer Hearth (store version ${version})`, 'Update Hearth; nothing was changed')
+    }
+    if (version === undefined) await db.put(VERSION_KEY, serialize(STORE_VERSION))
+    return store
+  }
+
+  /** All of the peer's records, for restoring it. */
+  async load(): Promise<(readonly [string, StoredRecord])[]> {
+    const records: (readonly [string, StoredRecord])[] = []
+    for await (const [key, raw] of this.#db.iterator({ gte: RECORDS, lt: `${RECORDS}\uffff` })) {
+      records.push([key.slice(RECORDS.length), deserialize(raw) as StoredRecord])
+    }
+    return records
+  }
+
+  /** One atomic batch. `sync` waits for the disk itself: for what concerns money. */
+  async commit(writes: readonly Write[], options: { sync: boolean }): Promise<void> {
+    const batch = this.#db.batch()
+    for (const write of writes) {
+      if (write.kind === 'put') batch.put(RECORDS + write.key, serialize(write.value))
+      else batch.del(RECORDS + write.key)
+    }
+    await batch.write({ sync: options.sync })
+  }
+
+  /** Appends to a job's timeline; `order` keeps entries of one millisecond apart. */
+  async appendTimeline(entries: readonly { job: string, wallMs: number, order: number, value: unknown }[]): Promise<void> {
+    const batch = this.#db.batch()
+    for (const { job, wallMs, order, value } of entries) batch.put(`${TIMELINE}${job}/${String(wallMs).padStart(14, '0')}/${String(order).padStart(8, '0')}`, serialize(value))
+    await batch.write()
+  }
+
+  /** The last `max` entries of a job, oldest first. */
+  async timeline(job: string, max: number): Promise<unknown[]> {
+    const entries: unknown[] = []
+    for await (const raw of this.#db.values({ gte: `${TIMELINE}${job}/`, lt: `${TIMELINE}${job}0`, reverse: true, limit: max })) entries.push(deserialize(raw))
+    return entries.reverse()
+  }
+
+  async clearTimeline(job: string): Promise<void> {
+    await this.#db.clear({ gte: `${TIMELINE}${job}/`, lt: `${TIMELINE}${job}0` })
+  }
+
+  async close(): Promise<void> {
+    await this.#db.close()
+  }
+}

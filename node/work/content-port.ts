@@ -1,0 +1,22 @@
+/** What the work of a node needs of the content store and of transfer; the real ones are given by create-node. */
+export interface ContentPort {
+  stat(cid: string): Promise<{ kind: 'file' | 'folder', sizeBytes: number }>
+  list(cid: string): Promise<{ path: string, cid: string, sizeBytes: number }[]>
+  readFile(cid: string, options: { maxBytes: number }): Promise<Uint8Array>
+  export(cid: string, destPath: string, options?: { signal?: AbortSignal }): Promise<unknown>
+  importTree(entries: { path: string, hostPath?: string, bytes?: Uint8Array }[]): Promise<{ cid: string, sizeBytes: number }>
+  pin(cid: string, owner: string): Promise<void> | void
+  unpin(cid: string, owner: string): Promise<void> | void
+}
+
+export interface FetchRequest {
+  cid: string
+  from: string[]
+  agreementId: string
+  maxBytes: number
+  onProgress?: (done: { bytes: number, totalBytes?: number | undefined }) => void
+  signal?: AbortSignal
+}
+
+/** Brings a whole DAG into the store, every block checked. */
+export type FetchContent = (request: FetchRequest) => Promise<void>

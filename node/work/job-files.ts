@@ -1,0 +1,110 @@
+import { mkdir, rm } from 'node:fs/promises'
+import { join } from 'node:path'
+import { CID } from 'multiformats/cid'
+import { jobCodec } from '../../src/documents/job.ts'
+import type { ContentInput, JobDocument } from '../../src/documents/job.ts'
+import type { Offer } from '../../src/documents/offer.ts'
+import { unmetResources } from '../../src/market/fit.ts'
+import { HearthError } from '../../src/errors.ts'
+import { PARAMS } from '../../src/params.ts'
+import { MIB } from '../../src/units.ts'
+import type { RunInput } from '../sandbox/run-spec.ts'
+import type { ContentPort, FetchContent } from './content-port.ts'
+
+/** DAG nodes, folder entries and rounding on top of the declared size of an input. */
+const OVERHEAD_FACTOR = 1.05
+const OVERHEAD_BYTES = 4 * MIB
+const RAW_CODE = 0x55
+
+export interface HostedJob { job: string, requester: string, agreement: string, offer: Offer }
+
+/**
+ * A job's CID names its canonical bytes. In the content store, and on the way there, they are one raw block of the same
+ * digest, so that job documents travel like everything else.
+ */
+export function jobBlockCid(job: string): string {
+  return CID.createV1(RAW_CODE, CID.parse(job).multihash).toString()
+}
+
+function budget(sizeBytes: number): number {
+  return Math.ceil(sizeBytes * OVERHEAD_FACTOR) + OVERHEAD_BYTES
+}
+
+/** One job's document, module and inputs on this host's disk: fetched once however many of its tasks run here. */
+export class JobFiles {
+  readonly #content: ContentPort
+  readonly #fetch: FetchContent
+  readonly #dir: string
+  readonly #pinOwner: string
+  readonly #hosted: HostedJob
+  #document: Promise<JobDocument> | undefined
+  readonly #onDisk = new Map<string, Promise<string>>()
+
+  constructor(content: ContentPort, fetch: FetchContent, dir: string, hosted: HostedJob) {
+    this.#content = content
+    this.#fetch = fetch
+    this.#dir = dir
+    this.#hosted = hosted
+    this.#pinOwner = `hosted:${hosted.job}`
+  }
+
+  /** The job document, refused when it asks for more than was offered. */
+  document(signal: AbortSignal): Promise<JobDocument> {
+    this.#document ??= this.#loadDocument(signal).catch((err: unknown) => { this.#document = undefined; throw err })
+    return this.#document
+  }
+
+  /** The host path of a file or folder, fetched, verified and laid out once. */
+  path(cid: string, sizeBytes: number, signal: AbortSignal, onProgress?: (fraction: number) => void): Promise<string> {
+    const known = this.#onDisk.get(cid)
+    if (known !== undefined) return known
+    const path = this.#bring(cid, sizeBytes, signal, onProgress).catch((err: unknown) => { this.#onDisk.delete(cid); throw err })
+    this.#onDisk.set(cid, path)
+    return path
+  }
+
+  /** The files that an input puts below /in. */
+  async inputs(input: ContentInput, signal: AbortSignal, onProgress?: (fraction: number) => void): Promise<RunInput[]> {
+    const path = await this.path(input.cid, input.sizeBytes, signal, onProgress)
+    const { kind, sizeBytes } = await this.#content.stat(input.cid)
+    if (kind !== input.kind || sizeBytes > input.sizeBytes) throw new HearthError('E_INPUT_MISMATCH', `input ${input.path} is not what the job says it is`)
+    if (kind === 'file') return [{ path: input.path, hostPath: path, sizeBytes }]
+    const files = await this.#content.list(input.cid)
+    return files.map((file) => ({ path: `${input.path}/${file.path}`, hostPath: join(path, file.path), sizeBytes: file.sizeBytes }))
+  }
+
+  async release(cids: Iterable<string> = this.#onDisk.keys()): Promise<void> {
+    for (const cid of [...cids, jobBlockCid(this.#hosted.job)]) await this.#content.unpin(cid, this.#pinOwner)
+    this.#onDisk.clear()
+    await rm(this.#dir, { recursive: true, force: true })
+  }
+
+  async #loadDocument(signal: AbortSignal): Promise<JobDocument> {
+    const { job, requester, agreement, offer } = this.#hosted
+    const cid = jobBlockCid(job)
+    await this.#fetch({ cid, from: [requester], agreementId: agreement, maxBytes: PARAMS.maxJobBytes, signal })
+    await this.#content.pin(cid, this.#pinOwner)
+    const decoded = jobCodec.decode(await this.#content.readFile(cid, { maxBytes: PARAMS.maxJobBytes }))
+    if (!decoded.ok) throw new HearthError(decoded.code, decoded.message)
+    const document = decoded.value
+    const offered = { ...offer.resources, gpus: [] }
+    const beyond = document.requester !== requester || document.engine.kind !== offer.market.engine || document.limits.runMs > offer.runMs ||
+      unmetResources({ ...document.resources, gpu: undefined }, offered).length > 0
+    if (beyond) throw new HearthError('E_OFFER_MISMATCH', 'the job asks for more than its offer said')
+    return document
+  }
+
+  async #bring(cid: string, sizeBytes: number, signal: AbortSignal, onProgress?: (fraction: number) => void): Promise<string> {
+    const { requester, agreement } = this.#hosted
+    await this.#fetch({
+      cid, from: [requester], agreementId: agreement, maxBytes: budget(sizeBytes), signal,
+      ...onProgress === undefined ? {} : { onProgress: ({ bytes }) => { onProgress(Math.min(1, bytes / Math.max(1, sizeBytes))) } }
+    })
+    await this.#content.pin(cid, this.#pinOwner)
+    await mkdir(this.#dir, { recursive: true, mode: 0o700 })
+    const path = join(this.#dir, cid)
+    await rm(path, { recursive: true, force: true })
+    await this.#content.export(cid, path, { signal })
+    return path
+  }
+}

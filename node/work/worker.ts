@@ -1,0 +1,194 @@
+import { createHash } from 'node:crypto'
+import { readdir, rm } from 'node:fs/promises'
+import { join, relative, sep } from 'node:path'
+import type { LeaseId, PeerEvent } from '../../src/core/event.ts'
+import type { EffectOf } from '../../src/core/effect.ts'
+import { taskPlan } from '../../src/documents/job.ts'
+import type { JobDocument, TaskPlan } from '../../src/documents/job.ts'
+import type { RunResult, Usage } from '../../src/documents/receipt.ts'
+import { HearthError, toErrorShape } from '../../src/errors.ts'
+import type { ErrorCode } from '../../src/errors.ts'
+import { leaseKey } from '../../src/job/lease.ts'
+import { SECOND_MS } from '../../src/units.ts'
+import type { RunInput, RunOutcome, RunSpec, RunUsage } from '../sandbox/run-spec.ts'
+import type { ContentPort, FetchContent } from './content-port.ts'
+import { JobFiles } from './job-files.ts'
+import type { LogHub, LogStreamName } from './log-hub.ts'
+
+/** Files and directories that one task may leave in /out and /tmp. */
+const MAX_OUT_FILES = 20_000
+/** The core hears of a task's progress at most this often. */
+const PROGRESS_EVERY_MS = SECOND_MS
+
+export interface SandboxPort {
+  run(spec: RunSpec, options: { onLog: (stream: LogStreamName, bytes: Uint8Array) => void, signal: AbortSignal }): Promise<{ outcome: RunOutcome, resultDir?: string }>
+  suspend(suspended: boolean): void
+}
+
+export interface WorkerOptions {
+  dir: string
+  content: ContentPort
+  fetch: FetchContent
+  sandbox: SandboxPort
+  logs: LogHub
+  dispatch: (event: PeerEvent) => void
+}
+
+/** The provider's hands: brings what a lease needs, runs it, stores its result, and reports to the core. */
+export class Worker {
+  readonly #options: WorkerOptions
+  readonly #jobs = new Map<string, JobFiles>()
+  readonly #running = new Map<string, AbortController>()
+
+  constructor(options: WorkerOptions) {
+    this.#options = options
+  }
+
+  get running(): number {
+    return this.#running.size
+  }
+
+  run(effect: EffectOf<'run'>): void {
+    const key = leaseKey(effect.lease)
+    if (this.#running.has(key)) return
+    const abort = new AbortController()
+    this.#running.set(key, abort)
+    this.#options.logs.open(key)
+    this.#execute(effect, abort.signal).then(
+      (event) => { this.#end(key, event) },
+      (err: unknown) => {
+        const { code, message } = toErrorShape(err)
+        this.#end(key, { kind: 'run-failed', lease: effect.lease, code, message: message.slice(0, 200) })
+      }
+    )
+  }
+
+  /** Fetches ahead what queued leases will need; its failures show when they run. */
+  prefetch(effect: EffectOf<'prefetch'>): void {
+    const files = this.#jobs.get(effect.job)
+    if (files === undefined) return
+    const { signal } = new AbortController()
+    const bring = async (): Promise<void> => {
+      const document = await files.document(signal)
+      for (const task of effect.tasks.slice(0, 2)) for (const { cid, sizeBytes } of taskPlan(document, task).inputs) await files.path(cid, sizeBytes, signal)
+    }
+    bring().catch(() => undefined)
+  }
+
+  stop(lease: LeaseId): void {
+    this.#running.get(leaseKey(lease))?.abort(new HearthError('E_CANCELLED', 'the lease was cancelled'))
+  }
+
+  suspend(suspended: boolean): void {
+    this.#options.sandbox.suspend(suspended)
+  }
+
+  async releaseResult(lease: LeaseId, content: string): Promise<void> {
+    this.#options.logs.drop(leaseKey(lease))
+    await this.#options.content.unpin(content, `result:${leaseKey(lease)}`)
+  }
+
+  async releaseJob(job: string): Promise<void> {
+    const files = this.#jobs.get(job)
+    this.#jobs.delete(job)
+    await files?.release()
+  }
+
+  async close(): Promise<void> {
+    for (const abort of this.#running.values()) abort.abort(new HearthError('E_HOST_DRAINING', 'the host is shutting down'))
+    for (const job of [...this.#jobs.keys()]) await this.releaseJob(job)
+  }
+
+  #end(key: string, event: PeerEvent): void {
+    this.#running.delete(key)
+    this.#options.logs.end(key)
+    this.#options.dispatch(event)
+  }
+
+  async #execute(effect: EffectOf<'run'>, signal: AbortSignal): Promise<PeerEvent> {
+    const { lease } = effect
+    const files = this.#filesOf(effect)
+    const document = await files.document(signal)
+    const plan = taskPlan(document, lease.task)
+    const spec = await this.#spec(effect, document, plan, files, signal)
+    this.#options.dispatch({ kind: 'run-progress', lease, phase: 'running', fraction: 0 })
+    const { outcome, resultDir } = await this.#options.sandbox.run(spec, { onLog: (stream, bytes) => { this.#options.logs.append(leaseKey(lease), stream, bytes) }, signal })
+    try {
+      if (outcome.kind === 'abstained' || resultDir === undefined) {
+        return outcome.kind === 'abstained'
+          ? { kind: 'run-failed', lease, code: outcome.code, message: outcome.message.slice(0, 200) }
+          : { kind: 'run-failed', lease, code: 'E_SANDBOX', message: 'the sandbox left no result' }
+      }
+      return { kind: 'run-finished', lease, ...await this.#store(lease, document, outcome, resultDir) }
+    } finally {
+      if (resultDir !== undefined) await rm(resultDir, { recursive: true, force: true })
+    }
+  }
+
+  #filesOf(effect: EffectOf<'run'>): JobFiles {
+    const { job, requester, offer, lease } = effect
+    let files = this.#jobs.get(job)
+    if (files === undefined) {
+      files = new JobFiles(this.#options.content, this.#options.fetch, join(this.#options.dir, job), { job, requester, agreement: lease.agreement, offer })
+      this.#jobs.set(job, files)
+    }
+    return files
+  }
+
+  async #spec(effect: EffectOf<'run'>, document: JobDocument, plan: TaskPlan, files: JobFiles, signal: AbortSignal): Promise<RunSpec> {
+    if (document.engine.kind !== 'wasm') throw new HearthError('E_FIT_ENGINE', 'this node runs wasm jobs only')
+    const { lease } = effect
+    let lastMonoMs = performance.now()
+    const onProgress = (fraction: number): void => {
+      if (performance.now() - lastMonoMs < PROGRESS_EVERY_MS) return
+      lastMonoMs = performance.now()
+      this.#options.dispatch({ kind: 'run-progress', lease, phase: 'fetching', fraction })
+    }
+    const [modulePath, stdinPath, inputs] = await Promise.all([
+      files.path(document.engine.module, document.engine.moduleBytes, signal, onProgress),
+      document.stdin === undefined ? undefined : files.path(document.stdin, effect.offer.inputBytes, signal),
+      Promise.all(plan.inputs.map((input): Promise<RunInput[]> => files.inputs(input, signal, onProgress)))
+    ])
+    return {
+      runId: leaseKey(lease).replaceAll('/', '-'), modulePath, args: [document.name, ...plan.args], env: plan.env,
+      ...stdinPath === undefined ? {} : { stdinPath },
+      inputs: inputs.flat(),
+      limits: { memoryBytes: document.resources.memoryBytes, outBytes: document.resources.diskBytes, outFiles: MAX_OUT_FILES, logBytes: document.limits.logBytes, wallMs: document.limits.runMs },
+      // every replica of a task gets the same luck and the same clock, so honest results match
+      seed: createHash('sha256').update(`hearth:seed:1:${effect.job}:${lease.task}`).digest(),
+      baseTimeMs: document.createdWallMs
+    }
+  }
+
+  async #store(lease: LeaseId, document: JobDocument, outcome: Exclude<RunOutcome, { kind: 'abstained' }>, resultDir: string): Promise<{ result: RunResult, usage: Usage }> {
+    const entries = await resultEntries(resultDir)
+    const { cid, sizeBytes } = await this.#options.content.importTree(entries)
+    await this.#options.content.pin(cid, `result:${leaseKey(lease)}`)
+    const written = new Set(entries.map(({ path }) => path))
+    const absent = outcome.kind === 'exited' && outcome.exitCode === 0 && document.outputs.some((path) => !written.has(`out/${path}`))
+    const content = { content: cid, contentBytes: sizeBytes }
+    const result: RunResult = outcome.kind === 'trapped' || absent
+      ? { status: 'trapped', exitCode: 0, trap: absent ? 'E_OUTPUT_MISSING' : trapCode(outcome), ...content }
+      : { status: 'exited', exitCode: outcome.exitCode, trap: 'E_NONE', ...content }
+    return { result, usage: usageOf(outcome.usage) }
+  }
+}
+
+/** `stdout`, `stderr` and every file below `out/`, sorted. */
+async function resultEntries(resultDir: string): Promise<{ path: string, hostPath: string }[]> {
+  const found = await readdir(resultDir, { recursive: true, withFileTypes: true })
+  return found.filter((entry) => entry.isFile()).map((entry) => {
+    const hostPath = join(entry.parentPath, entry.name)
+    return { path: relative(resultDir, hostPath).split(sep).join('/'), hostPath }
+  }).sort((a, b) => a.path < b.path ? -1 : 1)
+}
+
+function trapCode(outcome: RunOutcome): ErrorCode {
+  if (outcome.kind !== 'trapped') return 'E_NONE'
+  if (outcome.trap.startsWith('E_')) return outcome.trap as ErrorCode
+  return `E_TRAP_${outcome.trap.toUpperCase().replaceAll('-', '_')}`
+}
+
+function usageOf(usage: RunUsage): Usage {
+  return { wallMs: Math.round(usage.wallMs), cpuMs: Math.round(usage.cpuMs), peakMemoryBytes: usage.residentBytes, fuel: 0 }
+}
