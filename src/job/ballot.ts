@@ -108,6 +108,7 @@ export class Ballot {
     const verified = winners.length >= 2
     this.#judge(turn, job, task, hash, verified)
     const error = result === undefined ? undefined : failureOf(result)
+    if (error !== undefined) task.failedContent = content
     task.state = error === undefined ? { kind: 'done', hash, content, exitCode, verified } : { kind: 'failed', error: { ...error, hint: `See what it printed: logs ${job.id.slice(0, 12)} --task ${task.index}` } }
     this.store(turn, job, task)
     this.#hooks.ended(turn, job, task)

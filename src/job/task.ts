@@ -42,6 +42,8 @@ export type Task = {
   attempts: number
   replicas: Replica[]
   state: TaskState
+  /** What a failed program printed, where a vote was won on it. */
+  failedContent?: string
 }
 
 export type TaskRecord = { v: 1, job: string, task: Task }
