@@ -1,0 +1,75 @@
+import { isAbsolute } from 'node:path'
+import { z } from 'zod'
+import { sharePolicy } from '../../src/market/share.ts'
+import { PARAMS } from '../../src/params.ts'
+import { DAY_MS } from '../../src/units.ts'
+import { MAX_NAME_CHARS } from './limits.ts'
+import type { NodeApi } from './contract.ts'
+
+export type Method = keyof NodeApi
+export type Argument<M extends Method> = Parameters<NodeApi[M]>[0]
+export type StreamMethod = { [M in Method]: ReturnType<NodeApi[M]> extends AsyncIterable<unknown> ? M : never }[Method]
+export type CallMethod = Exclude<Method, StreamMethod>
+export type Result<M extends CallMethod> = Awaited<ReturnType<NodeApi[M]>>
+export type Item<M extends StreamMethod> = ReturnType<NodeApi[M]> extends AsyncIterable<infer T> ? T : never
+
+const name = z.string().min(1).max(MAX_NAME_CHARS)
+const absolutePath = name.refine((path) => isAbsolute(path), 'must be an absolute path')
+const none = z.undefined().or(z.null().transform(() => undefined))
+const task = z.int().min(0).max(PARAMS.maxTasks).exactOptional()
+const submit = z.strictObject({ spec: z.unknown(), baseDir: absolutePath })
+/** A change of some fields, each checked as the whole policy checks it. */
+const shareChange = z.strictObject({
+  enabled: sharePolicy.shape.enabled.exactOptional(),
+  paused: sharePolicy.shape.paused.exactOptional(),
+  cores: sharePolicy.shape.cores.exactOptional(),
+  memoryBytes: sharePolicy.shape.memoryBytes.exactOptional(),
+  diskBytes: sharePolicy.shape.diskBytes.exactOptional(),
+  gpus: sharePolicy.shape.gpus.exactOptional(),
+  engines: sharePolicy.shape.engines.exactOptional(),
+  region: sharePolicy.shape.region.exactOptional(),
+  maxRunMs: sharePolicy.shape.maxRunMs.exactOptional(),
+  maxInputBytes: sharePolicy.shape.maxInputBytes.exactOptional(),
+  allow: sharePolicy.shape.allow.exactOptional(),
+  deny: sharePolicy.shape.deny.exactOptional(),
+  hours: sharePolicy.shape.hours.exactOptional(),
+  onlyWhenIdle: sharePolicy.shape.onlyWhenIdle.exactOptional(),
+  busyPrograms: sharePolicy.shape.busyPrograms.exactOptional(),
+  maxRequesterFaultShare: sharePolicy.shape.maxRequesterFaultShare.exactOptional()
+})
+
+/** The parameter of every method of the contract, as it comes from the socket. A method left out does not compile. */
+export const PARAMETERS: { readonly [M in Method]: z.ZodType<Argument<M>> } = {
+  status: none,
+  submit,
+  estimate: submit,
+  jobs: none,
+  job: name,
+  why: name,
+  logs: z.strictObject({ job: name, task, stream: z.enum(['stdout', 'stderr', 'both']), follow: z.boolean() }),
+  results: z.strictObject({ job: name, to: absolutePath, task, unverified: z.boolean().exactOptional() }),
+  cancel: name,
+  rate: z.strictObject({ peer: name, stars: z.int().min(1).max(5) }),
+  peers: none,
+  ads: none,
+  share: none,
+  setShare: shareChange,
+  pause: none,
+  resume: none,
+  doctor: none,
+  events: z.strictObject({ job: name.exactOptional() }),
+  dial: name,
+  shutdown: z.strictObject({ withinMs: z.int().min(0).max(DAY_MS) })
+}
+
+export function isMethod(text: string): text is Method {
+  return Object.hasOwn(PARAMETERS, text)
+}
+
+/** One sentence for the first thing that is wrong with a parameter. */
+export function describeIssue(error: z.ZodError): string {
+  const issue = error.issues[0]
+  if (issue === undefined) return 'the parameters do not fit'
+  const where = issue.path.map(String).join('.')
+  return where === '' ? issue.message : `${where}: ${issue.message}`
+}

@@ -1,0 +1,134 @@
+import { once } from 'node:events'
+import type { Writable } from 'node:stream'
+import { Live } from './term/live.ts'
+import { TerminalFilter } from './term/filter.ts'
+import { paintFor } from './term/paint.ts'
+import { viewOf } from './term/view.ts'
+import type { Out, Progress } from './out.ts'
+import type { View } from './term/view.ts'
+
+/** Where text goes: a terminal says how wide it is and what colours it has. */
+export interface OutStream extends Writable {
+  isTTY?: boolean
+  columns?: number
+  rows?: number
+  getColorDepth?: () => number
+}
+
+export interface StreamOutOptions {
+  stdout: OutStream
+  stderr: OutStream
+  json: boolean
+  colour: boolean
+  env: Record<string, string | undefined>
+  signal: AbortSignal
+  cwd: string
+  ask: (question: string) => Promise<string | undefined>
+}
+
+const DEFAULT_ROWS = 24
+const DEFAULT_DEPTH_BITS = 4
+
+/** The two streams of a process, or of the REPL. */
+export class StreamOut implements Out {
+  readonly #options: StreamOutOptions
+  readonly #filters: Record<'stdout' | 'stderr', TerminalFilter> = { stdout: new TerminalFilter(), stderr: new TerminalFilter() }
+  /** Jobs that the command showed. */
+  readonly shown = new Set<string>()
+  #region: Live | undefined
+
+  constructor(options: StreamOutOptions) {
+    this.#options = options
+  }
+
+  get json(): boolean { return this.#options.json }
+  get signal(): AbortSignal { return this.#options.signal }
+  get cwd(): string { return this.#options.cwd }
+  get live(): boolean { return !this.json && this.#options.stderr.isTTY === true && this.#options.env['TERM'] !== 'dumb' }
+
+  result(value: unknown, lines: (view: View) => readonly string[]): void {
+    this.#say(value, lines, '  ')
+  }
+
+  item(value: unknown, lines: (view: View) => readonly string[]): void {
+    this.#say(value, lines)
+  }
+
+  async raw(stream: 'stdout' | 'stderr', bytes: Uint8Array): Promise<void> {
+    const target = this.#options[stream]
+    const piece = target.isTTY === true ? this.#filters[stream].push(bytes) : Buffer.from(bytes)
+    if (this.#write(target, piece) || this.signal.aborted) return
+    // a reader that is gone or stopped must not hold the command when a person ends it
+    await once(target, 'drain', { signal: this.signal }).catch(() => {})
+  }
+
+  note(lines: (view: View) => readonly string[]): void {
+    if (!this.json) this.#write(this.#options.stderr, asText(lines(this.#view(this.#options.stderr))))
+  }
+
+  /** An error, in the one shape: words for a person, a document for a program; always on stderr. */
+  error(value: unknown, lines: (view: View) => readonly string[]): void {
+    this.#write(this.#options.stderr, this.json ? `${toJson(value)}\n` : asText(lines(this.#view(this.#options.stderr))))
+  }
+
+  progress(lines: (view: View) => string[]): Progress {
+    if (!this.live || this.#region !== undefined) return { end: () => {} }
+    const { stderr } = this.#options
+    const render = (): string[] => lines(this.#view(stderr))
+    const region = new Live({ write: (text) => { stderr.write(text) }, get columns() { return stderr.columns ?? 80 }, get rows() { return stderr.rows ?? DEFAULT_ROWS } }, render)
+    this.#region = region
+    return {
+      end: (keep = false) => {
+        region.end(keep ? render() : [])
+        if (this.#region === region) this.#region = undefined
+      }
+    }
+  }
+
+  ask(question: string): Promise<string | undefined> {
+    return this.json ? Promise.resolve(undefined) : this.#options.ask(question)
+  }
+
+  shows(job: string): void {
+    this.shown.add(job)
+  }
+
+  /** Gives back what was held of a task's output, with its colours ended. */
+  finish(): void {
+    for (const stream of ['stdout', 'stderr'] as const) {
+      const rest = this.#filters[stream].end()
+      if (rest !== '') this.#write(this.#options[stream], rest)
+    }
+  }
+
+  #say(value: unknown, lines: (view: View) => readonly string[], indent = ''): void {
+    const { stdout } = this.#options
+    this.#write(stdout, this.json ? `${toJson(value, indent)}\n` : asText(lines(this.#view(stdout))))
+  }
+
+  #write(stream: OutStream, piece: string | Buffer): boolean {
+    if (piece.length === 0 || !stream.writable) return true
+    let room = true
+    if (this.#region !== undefined && stream.isTTY === true) this.#region.around(() => { room = stream.write(piece) })
+    else room = stream.write(piece)
+    return room
+  }
+
+  #view(stream: OutStream): View {
+    return viewOf(stream.columns, paintFor(this.#colourDepth(stream)))
+  }
+
+  #colourDepth(stream: OutStream): number {
+    const { env, colour } = this.#options
+    if (!colour || (env['NO_COLOR'] ?? '') !== '' || env['TERM'] === 'dumb' || stream.isTTY !== true) return 1
+    return stream.getColorDepth?.() ?? DEFAULT_DEPTH_BITS
+  }
+}
+
+function asText(lines: readonly string[]): string {
+  return lines.map((line) => `${line}\n`).join('')
+}
+
+function toJson(value: unknown, indent = ''): string {
+  return JSON.stringify(value, (_, part: unknown) => typeof part === 'bigint' ? String(part) : part instanceof Uint8Array ? Buffer.from(part).toString('base64') : part, indent)
+}

@@ -1,0 +1,112 @@
+import type { JobDetail } from '../../api/contract.ts'
+import { shortId } from '../ids.ts'
+import { percent } from '../term/bar.ts'
+import { fields, table } from '../term/table.ts'
+import { clean, plural } from '../term/text.ts'
+import { relative } from '../term/time.ts'
+import { errorLines } from './error.ts'
+import { jobHead } from './jobs.ts'
+import { noticeLine } from './notice.ts'
+import type { Cell } from '../term/table.ts'
+import type { View } from '../term/view.ts'
+
+/** Tasks listed for a person: those that matter first. JSON has them all. */
+const MAX_TASKS_SHOWN = 20
+const MAX_TIMELINE_SHOWN = 15
+
+type Task = JobDetail['taskList'][number]
+
+export function jobView(job: JobDetail, view: View): string[] {
+  return [
+    ...jobHead(job, view),
+    '',
+    ...fields([
+      ['id', job.id],
+      ['sent', relative(job.createdWallMs, view.nowWallMs)],
+      ['accepts', job.quorum === 1 && job.replicas === 1 ? 'the first result' : `${job.quorum} equal results of ${job.replicas}`]
+    ], view),
+    '',
+    ...section('providers', providersTable(job.providers, view), view),
+    ...section('tasks', tasksTable(job.taskList, view), view),
+    ...section('timeline', timeline(job, view), view),
+    ...next(job, view)
+  ]
+}
+
+function section(title: string, lines: readonly string[], view: View): string[] {
+  return lines.length === 0 ? [] : [view.paint('bold', title), ...lines.map((line) => `  ${line}`), '']
+}
+
+export function providersTable(providers: JobDetail['providers'], view: View): string[] {
+  if (providers.length === 0) return ['none yet: `why` says what the job waits for']
+  return table([
+    { title: 'peer' },
+    { title: 'state', min: 6, keep: 2 },
+    { title: 'tasks', align: 'right', keep: 1 },
+    { title: 'done', align: 'right' },
+    { title: 'wrong', align: 'right' },
+    { title: 'failed', align: 'right' }
+  ], providers.map((one) => [
+    { text: shortId(one.peer), style: 'cyan' },
+    clean(one.state),
+    String(one.tasks),
+    String(one.done),
+    alarm(one.wrong),
+    alarm(one.failed)
+  ]), { ...view, width: view.width - 2 })
+}
+
+function alarm(count: number): Cell {
+  return count > 0 ? { text: String(count), style: 'red' } : '0'
+}
+
+/** Failed first, then at work, then waiting, then done. */
+function urgency(task: Task): number {
+  if (task.error !== undefined || task.state === 'failed') return 0
+  if (task.state === 'done') return 3
+  return task.fraction > 0 || task.peers.length > 0 ? 1 : 2
+}
+
+function tasksTable(tasks: readonly Task[], view: View): string[] {
+  const shown = tasks.toSorted((a, b) => urgency(a) - urgency(b) || a.index - b.index).slice(0, MAX_TASKS_SHOWN)
+  const lines = table([
+    { title: 'task', align: 'right' },
+    { title: 'state', min: 6 },
+    { title: 'at', align: 'right', keep: 3 },
+    { title: 'tries', align: 'right', keep: 1 },
+    { title: 'exit', align: 'right', keep: 2 },
+    { title: 'peers', min: 8, keep: 4 },
+    { title: 'problem', min: 10, keep: 5 }
+  ], shown.map((task) => [
+    String(task.index),
+    task.state === 'done' ? { text: task.verified ? 'done' : 'unverified', style: task.verified ? 'green' : 'yellow' } : task.state === 'failed' ? { text: 'failed', style: 'red' } : clean(task.state),
+    task.state === 'done' ? '' : percent(task.fraction),
+    String(task.attempts),
+    task.exitCode === undefined ? '' : String(task.exitCode),
+    task.peers.map(shortId).join(' '),
+    task.error === undefined ? '' : { text: `${task.error.code}: ${clean(task.error.message)}`, style: 'red' }
+  ]), { ...view, width: view.width - 2 })
+  if (tasks.length > shown.length) lines.push(view.paint('dim', `${plural(tasks.length - shown.length, 'more task')}: all of them with --json`))
+  return lines
+}
+
+function timeline(job: JobDetail, view: View): string[] {
+  const shown = job.timeline.slice(-MAX_TIMELINE_SHOWN)
+  const lines = shown.map((notice) => noticeLine(notice, { ...view, width: view.width - 2 }))
+  const hidden = job.timeline.length - shown.length
+  return hidden > 0 ? [view.paint('dim', `${plural(hidden, 'earlier line')}: all of them with --json`), ...lines] : lines
+}
+
+/** What to do now. */
+function next(job: JobDetail, view: View): string[] {
+  const id = shortId(job.id)
+  const failed = job.taskList.find((task) => task.error !== undefined)?.error
+  const say = (text: string): string[] => [view.paint('dim', text)]
+  switch (job.state) {
+    case 'done': return say(`fetch the results: results ${id}`)
+    case 'tendering': return say(`what it waits for: why ${id}`)
+    case 'running': return say(`follow it: watch ${id} · its output: logs ${id} -f`)
+    case 'failed': return job.error === undefined && failed !== undefined ? errorLines(failed, view) : say(`why: why ${id} · what it printed: logs ${id}`)
+    case 'cancelled': return []
+  }
+}
