@@ -70,6 +70,13 @@ export class Hosting {
     return [...this.#hosted.values()].map(({ id, agreement, leases }) => ({ id, agreement, leases: leases.size }))
   }
 
+  /** Contents of the results committed under an agreement: its requester may read them. */
+  resultsFor(agreement: string, requester: string): string[] {
+    const hosted = this.#hosted.get(agreement)
+    if (hosted === undefined || hosted.agreement.requester !== requester) return []
+    return [...hosted.leases.values()].flatMap(({ state }) => state.kind === 'committed' || state.kind === 'revealed' ? [state.receipt.result.content] : [])
+  }
+
   closedBecause(): { code: ErrorCode, message: string } | undefined {
     return closedBecause({ policy: this.#policy, host: this.#host, draining: this.#draining })
   }

@@ -260,6 +260,12 @@ export class Requesting {
     this.#scheduler.pump(turn, job)
   }
 
+  /** The running job that this provider has an agreement for: it may read what the job needs. */
+  jobOf(agreement: string, provider: string): Job | undefined {
+    const found = this.#deals.get(agreement)
+    return found?.deal.provider === provider ? found.job : undefined
+  }
+
   holds(agreement: string): boolean {
     return this.#deals.get(agreement) !== undefined
   }

@@ -1,0 +1,87 @@
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { HearthError } from '../../src/errors.ts'
+import { SECOND_MS } from '../../src/units.ts'
+import { socketPath } from '../api/socket-path.ts'
+import { RemoteApi } from '../client/remote-api.ts'
+
+/** A node starts in about a second; a loaded machine may need more. */
+const START_MS = 60 * SECOND_MS
+const PROGRAM = join(import.meta.dirname, '../../bin/hearth.js')
+
+export interface ClusterNode {
+  name: string
+  peer: string
+  address: string
+  dataDir: string
+  api: RemoteApi
+  process: ChildProcess
+  kill(signal: NodeJS.Signals): void
+  /** Starts it again on the same data folder and the same port. */
+}
+
+export interface NodeSetup {
+  name: string
+  flags?: string[]
+  env?: Record<string, string>
+  dataDir?: string
+  bootstrap?: string[]
+}
+
+/** Real nodes as processes of their own on loopback: for the demo, the tests and the benchmarks. */
+export class Cluster {
+  readonly nodes: ClusterNode[] = []
+  readonly dir: string
+
+  private constructor(dir: string) {
+    this.dir = dir
+  }
+
+  static async open(): Promise<Cluster> {
+    return new Cluster(await mkdtemp(join(tmpdir(), 'hearth-')))
+  }
+
+  async start(setup: NodeSetup): Promise<ClusterNode> {
+    const dataDir = setup.dataDir ?? join(this.dir, setup.name)
+    const child = spawn(process.execPath, [PROGRAM, 'up', '--headless', '--json', `--dataDir=${dataDir}`, '--network.local=true', '--network.listen=["/ip4/127.0.0.1/tcp/0"]', '--network.mdns=false', '--network.upnp=false',
+      ...setup.bootstrap === undefined ? [] : [`--network.bootstrap=${JSON.stringify(setup.bootstrap)}`], ...setup.flags ?? []],
+    { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...setup.env } })
+    let output = ''
+    const keep = (chunk: Buffer): void => { output = (output + chunk.toString()).slice(-8192) }
+    child.stdout.on('data', keep)
+    child.stderr.on('data', keep)
+    const api = new RemoteApi(socketPath(dataDir))
+    const died = once(child, 'exit').then(() => { throw new HearthError('E_DEMO_NODE', `node ${setup.name} did not start: ${output.trim()}`, 'Start it by hand with `hearth up` to see more') })
+    const status = await Promise.race([this.#status(api, child), died])
+    died.catch(() => undefined)
+    const node: ClusterNode = { name: setup.name, peer: status.peer, address: status.addresses[0] ?? '', dataDir, api, process: child, kill: (signal) => { child.kill(signal) } }
+    this.nodes.push(node)
+    return node
+  }
+
+  /** Waits for the first line that a headless node prints: it is up. */
+  async #status(api: RemoteApi, child: ChildProcess): Promise<{ peer: string, addresses: string[] }> {
+    const timer = AbortSignal.timeout(START_MS)
+    await new Promise<void>((resolve, reject) => {
+      child.stdout?.once('data', () => { resolve() })
+      timer.addEventListener('abort', () => { reject(new HearthError('E_DEMO_NODE', 'a node did not start within a minute', 'Is the machine very busy?')) }, { once: true })
+    })
+    return await api.status()
+  }
+
+  /** Ends every process and removes their folders. */
+  async close(): Promise<void> {
+    await Promise.all(this.nodes.map(async ({ api, process: child }) => {
+      await api.close()
+      if (child.exitCode === null && child.signalCode === null) {
+        child.kill('SIGKILL')
+        await once(child, 'exit')
+      }
+    }))
+    await rm(this.dir, { recursive: true, force: true })
+  }
+}

@@ -1,0 +1,236 @@
+import { randomBytes } from 'node:crypto'
+import { freemem } from 'node:os'
+import { join, resolve } from 'node:path'
+import { mkdir } from 'node:fs/promises'
+import type { Ad } from '../../src/documents/ad.ts'
+import type { PeerEvent } from '../../src/core/event.ts'
+import type { JobDocument } from '../../src/documents/job.ts'
+import type { Message } from '../../src/documents/message.ts'
+import { HearthError } from '../../src/errors.ts'
+import type { Job } from '../../src/job/job.ts'
+import type { Peer } from '../../src/peer.ts'
+import { score } from '../../src/reputation/history.ts'
+import type { AdSummary, Check, Estimate, JobDetail, JobSummary, LogChunk, NodeApi, NodeStatus, PeerSummary, ResultsReport, ShareReport, SubmitRequest, Timestamped, WhyReport } from '../api/contract.ts'
+import type { SharePolicy } from '../../src/market/share.ts'
+import type { Notices } from '../driver/notices.ts'
+import { doctor } from './doctor.ts'
+import { estimate } from './estimate.ts'
+import type { KnownAd } from './estimate.ts'
+import { jobDetail, jobSummary } from './job-views.ts'
+import { jobLogs } from './logs.ts'
+import type { LogSources } from './logs.ts'
+import { whyIdle, whyJob } from './why.ts'
+
+/** What the service needs of the rooms around it; create-node gives the real ones. */
+export interface ServiceParts {
+  peer: Peer
+  peerId: string
+  version: string
+  dataDir: string
+  notices: Notices
+  dispatch: (event: PeerEvent) => void
+  /** Waits until everything dispatched so far is on disk. */
+  settled: () => Promise<void>
+  /** Checks a spec, imports its files and pins them under the job. */
+  prepare: (request: SubmitRequest, nonce: Uint8Array) => Promise<{ document: JobDocument, id: string }>
+  exportContent: (cid: string, to: string) => Promise<{ files: number, bytes: number }>
+  /** Asks a provider for a committed result before the vote. */
+  peek: (job: Job, task: number) => Promise<string | undefined>
+  logs: Omit<LogSources, 'changed'>
+  network: {
+    addresses(): string[]
+    peers(): { peer: string, addresses: string[], direction: 'inbound' | 'outbound', latencyMs: number }[]
+    dial(multiaddr: string): Promise<string>
+    publicAddress(): boolean
+    send(to: string, message: Message): Promise<void>
+  }
+  ads: () => Iterable<KnownAd & { seenWallMs: number }>
+  share: { get(): SharePolicy, set(change: Partial<SharePolicy>): Promise<void> }
+  running: () => number
+  storeUsage: () => { bytes: number, quotaBytes: number }
+  stop: (withinMs: number) => Promise<void>
+}
+
+/** The running node as its people see it: every method of NodeApi, over the live peer. */
+export class NodeService implements NodeApi {
+  readonly #parts: ServiceParts
+  readonly #upSinceWallMs = Date.now()
+
+  constructor(parts: ServiceParts) {
+    this.#parts = parts
+  }
+
+  async status(): Promise<NodeStatus> {
+    const { peer, peerId, version, network } = this.#parts
+    const jobs = [...peer.requesting.jobs.values()]
+    const { policy } = peer.hosting
+    return {
+      peer: peerId, version, mode: 'free', upSinceWallMs: this.#upSinceWallMs, addresses: network.addresses(), peers: network.peers().length,
+      sharing: policy.enabled, paused: policy.paused, running: this.#parts.running(), slots: Math.floor(peer.hosting.capacity.total.cores),
+      jobs: { active: jobs.filter(({ state }) => state.kind === 'running').length, done: jobs.filter(({ state }) => state.kind === 'done').length, failed: jobs.filter(({ state }) => state.kind === 'failed').length },
+      residentBytes: process.memoryUsage.rss()
+    }
+  }
+
+  async submit(request: SubmitRequest): Promise<{ job: string }> {
+    const { document, id } = await this.#parts.prepare(request, randomBytes(16))
+    this.#parts.dispatch({ kind: 'submit', job: id, document })
+    await this.#parts.settled()
+    return { job: id }
+  }
+
+  async estimate(request: SubmitRequest): Promise<Estimate> {
+    const { document } = await this.#parts.prepare(request, new Uint8Array(16))
+    return estimate(document, [...this.#parts.ads()], this.#parts.peer.requesting.jobs.values())
+  }
+
+  async jobs(): Promise<JobSummary[]> {
+    return [...this.#parts.peer.requesting.jobs.values()].map(jobSummary).sort((a, b) => b.createdWallMs - a.createdWallMs)
+  }
+
+  async job(id: string): Promise<JobDetail> {
+    const job = this.#job(id)
+    return jobDetail(job, await this.#parts.notices.timeline(job.id))
+  }
+
+  async why(idOrIdle: string): Promise<WhyReport> {
+    const { peer, network } = this.#parts
+    const connected = network.peers().length
+    return idOrIdle === 'idle' ? whyIdle(peer.hosting, connected, network.publicAddress()) : whyJob(this.#job(idOrIdle), connected)
+  }
+
+  async * logs(request: { job: string, task?: number, stream: 'stdout' | 'stderr' | 'both', follow: boolean }): AsyncGenerator<LogChunk> {
+    const job = this.#job(request.job)
+    if (request.task !== undefined && request.task >= job.taskCount) throw new HearthError('E_TASK_UNKNOWN', `the job has ${job.taskCount} tasks, there is no task ${request.task}`, 'Tasks are numbered from 0')
+    const abort = new AbortController()
+    const sources: LogSources = {
+      ...this.#parts.logs,
+      changed: async (id, signal) => {
+        for await (const _ of this.#parts.notices.follow(id, job.state.kind !== 'running', AbortSignal.any([signal, AbortSignal.timeout(1000)]))) if (job.state.kind !== 'running') return
+      }
+    }
+    try {
+      yield * jobLogs(sources, job, request, abort.signal)
+    } finally {
+      abort.abort()
+    }
+  }
+
+  async results(request: { job: string, to: string, task?: number, unverified?: boolean }): Promise<ResultsReport> {
+    const job = this.#job(request.job)
+    const to = resolve(request.to)
+    const indexes = request.task === undefined ? [...Array.from({ length: job.taskCount }).keys()] : [request.task]
+    const report: ResultsReport = { to, files: 0, bytes: 0, verified: true, tasks: [] }
+    await mkdir(to, { recursive: true })
+    for (const index of indexes) {
+      const found = await this.#content(job, index, request.unverified === true)
+      if (found === undefined) continue
+      const path = job.taskCount === 1 ? to : join(to, `task-${String(index).padStart(String(job.taskCount - 1).length, '0')}`)
+      const { files, bytes } = await this.#parts.exportContent(found.content, path)
+      report.files += files
+      report.bytes += bytes
+      report.verified &&= found.verified
+      report.tasks.push({ index, path, verified: found.verified, exitCode: found.exitCode })
+    }
+    if (report.tasks.length === 0) {
+      const ended = job.state.kind !== 'running'
+      throw new HearthError('E_NO_RESULT', ended ? 'the job ended without a result' : 'no task is done yet', ended ? 'See `why` and `logs`' : 'Wait with `job ID`, or take a first result with --unverified')
+    }
+    return report
+  }
+
+  async cancel(id: string): Promise<void> {
+    const job = this.#job(id)
+    if (job.state.kind !== 'running') throw new HearthError('E_JOB_ENDED', `the job is ${job.state.kind} already`, 'Nothing is left to cancel')
+    this.#parts.dispatch({ kind: 'cancel', job: job.id })
+    await this.#parts.settled()
+  }
+
+  async rate({ peer, stars }: { peer: string, stars: number }): Promise<void> {
+    this.#parts.dispatch({ kind: 'rate', peer, stars })
+    await this.#parts.settled()
+  }
+
+  async peers(): Promise<PeerSummary[]> {
+    const now = Date.now()
+    return this.#parts.network.peers().map((connected) => {
+      const history = this.#parts.peer.histories.get(connected.peer, now)
+      const { completed, failed, late, wrong } = history
+      return { ...connected, completed, failed, late, wrong, score: score(history) }
+    })
+  }
+
+  async ads(): Promise<AdSummary[]> {
+    const now = Date.now()
+    return [...this.#parts.ads()].map(({ ad, latencyMs, seenWallMs }: { ad: Ad, latencyMs: number, seenWallMs: number }) => ({ ad, latencyMs, ageMs: now - seenWallMs }))
+  }
+
+  async share(): Promise<ShareReport> {
+    const { hosting } = this.#parts.peer
+    const { total } = hosting.capacity
+    const free = hosting.capacity.free()
+    return {
+      policy: hosting.policy,
+      reserved: { cores: total.cores - free.cores, memoryBytes: total.memoryBytes - free.memoryBytes, diskBytes: total.diskBytes - free.diskBytes },
+      running: this.#parts.running(), slots: Math.floor(total.cores), gpus: total.gpus.map(({ model }) => model)
+    }
+  }
+
+  async setShare(change: Partial<SharePolicy>): Promise<ShareReport> {
+    await this.#parts.share.set(change)
+    return await this.share()
+  }
+
+  async pause(): Promise<void> {
+    await this.#parts.share.set({ paused: true })
+  }
+
+  async resume(): Promise<void> {
+    await this.#parts.share.set({ paused: false })
+  }
+
+  async doctor(): Promise<Check[]> {
+    const { peer, network, dataDir, storeUsage } = this.#parts
+    return await doctor({
+      dataDir, addresses: network.addresses(), publicAddress: network.publicAddress(), peers: network.peers().length, skewMs: undefined,
+      sharing: peer.hosting.policy.enabled, closed: peer.hosting.closedBecause(),
+      engines: [{ name: 'wasm', ok: true, detail: 'WebAssembly sandbox ready' }, { name: 'container', ok: false, detail: 'no container engine is used by this version' }],
+      memoryBytes: { lent: peer.hosting.capacity.total.memoryBytes, free: freemem() },
+      storeUsage: storeUsage()
+    })
+  }
+
+  async * events(request: { job?: string }): AsyncGenerator<Timestamped> {
+    const job = request.job === undefined ? undefined : this.#job(request.job)
+    yield * this.#parts.notices.follow(job?.id, job !== undefined && job.state.kind !== 'running')
+  }
+
+  async dial(multiaddr: string): Promise<{ peer: string }> {
+    return { peer: await this.#parts.network.dial(multiaddr) }
+  }
+
+  async shutdown({ withinMs }: { withinMs: number }): Promise<void> {
+    await this.#parts.stop(withinMs)
+  }
+
+  /** By id, or by a prefix that only one job has. */
+  #job(id: string): Job {
+    const { jobs } = this.#parts.peer.requesting
+    const exact = jobs.get(id)
+    if (exact !== undefined) return exact
+    const matches = id.length === 0 ? [] : [...jobs.values()].filter((job) => job.id.startsWith(id) || job.id.endsWith(id))
+    const [match] = matches
+    if (match === undefined) throw new HearthError('E_JOB_UNKNOWN', `there is no job ${id}`, 'List them with `jobs`')
+    if (matches.length > 1) throw new HearthError('E_JOB_AMBIGUOUS', `${matches.length} jobs begin with ${id}`, 'Give more characters of the id')
+    return match
+  }
+
+  async #content(job: Job, index: number, unverified: boolean): Promise<{ content: string, verified: boolean, exitCode: number } | undefined> {
+    const task = job.tasks.get(index)
+    if (task?.state.kind === 'done') return { content: task.state.content, verified: true, exitCode: task.state.exitCode }
+    if (task?.failedContent !== undefined) return { content: task.failedContent, verified: true, exitCode: 1 }
+    if (!unverified || task === undefined) return undefined
+    const content = await this.#parts.peek(job, index)
+    return content === undefined ? undefined : { content, verified: false, exitCode: 0 }
+  }
+}

@@ -1,0 +1,31 @@
+import { readdir, readFile, writeFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import type { SandboxPort } from './worker.ts'
+
+/**
+ * For tests and the demo: a host that runs every job and lies about what came out, so that the vote has somebody to
+ * catch. Only `TEST_HEARTH_MISBEHAVE=lie` in the environment turns a node into one.
+ */
+export function lyingSandbox(honest: SandboxPort): SandboxPort {
+  return {
+    suspend: (suspended) => { honest.suspend(suspended) },
+    run: async (spec, handlers) => {
+      const done = await honest.run(spec, handlers)
+      if (done.resultDir !== undefined) await spoil(join(done.resultDir, 'out'))
+      return done
+    }
+  }
+}
+
+/** One byte in the middle of each output file is enough. */
+async function spoil(dir: string): Promise<void> {
+  const found = await readdir(dir, { recursive: true, withFileTypes: true }).catch(() => [])
+  for (const entry of found) {
+    if (!entry.isFile()) continue
+    const path = join(entry.parentPath, entry.name)
+    const bytes = await readFile(path)
+    const middle = Math.floor(bytes.length / 2)
+    bytes[middle] = (bytes[middle] ?? 0) ^ 0xff
+    await writeFile(path, bytes)
+  }
+}
