@@ -1,0 +1,6 @@
+#!/bin/sh
+# Debian 12: apt-get install clang lld wasi-libc libclang-rt-14-dev-wasm32
+set -eu
+cd "$(dirname "$0")"
+clang --target=wasm32-wasi -O2 -flto -std=c11 -Wall -Wextra -Werror -mbulk-memory -msign-ext -ffp-contract=off \
+  -Wl,--strip-all -o percolation.wasm percolation.c
