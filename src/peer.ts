@@ -4,6 +4,7 @@ import type { Now, PeerEvent } from './core/event.ts'
 import { Outbox, OUTBOX_PREFIX } from './core/outbox.ts'
 import { Timers } from './core/timers.ts'
 import { Turn } from './core/turn.ts'
+import type { Agreement } from './documents/agreement.ts'
 import type { Message } from './documents/message.ts'
 import type { Hardware } from './documents/resources.ts'
 import { DEAL_PREFIX } from './job/deals.ts'
@@ -58,9 +59,22 @@ export class Peer {
     for (const prefix of RESTORE_ORDER) for (const value of byPrefix.get(prefix) ?? []) this.#restoreOne(prefix, value)
   }
 
+  /** The records that a restore of the present state needs: what all writes so far have left. Values are live: copy before keeping. */
+  * snapshot(): Generator<[key: string, value: StoredRecord]> {
+    yield* this.histories.records()
+    yield* this.requesting.records()
+    yield* this.hosting.records()
+    yield* this.#outbox.records()
+  }
+
   /** When a `tick` is due next, in monotonic time; undefined when nothing is awaited. */
   nextTickMonoMs(): number | undefined {
     return this.#timers.next()
+  }
+
+  /** An agreement that this peer is a party to now. */
+  agreement(id: string): Agreement | undefined {
+    return this.requesting.agreement(id) ?? this.hosting.agreement(id)
   }
 
   /** Sizes of what could grow, for the checkers of bounded memory. */

@@ -16,7 +16,7 @@ import { closedBecause, decideBid } from '../market/bidding.ts'
 import { Capacity } from '../market/capacity.ts'
 import type { SharePolicy } from '../market/share.ts'
 import { PARAMS } from '../params.ts'
-import { leaseKey, LEASE_PREFIX } from './lease.ts'
+import { leaseKey, leaseRecord, LEASE_PREFIX } from './lease.ts'
 import type { Lease, LeaseRecord, LeaseState } from './lease.ts'
 import type { Parts } from './parts.ts'
 
@@ -77,6 +77,10 @@ export class Hosting {
     return [...hosted.leases.values()].flatMap(({ state }) => state.kind === 'committed' || state.kind === 'revealed' ? [state.receipt.result.content] : [])
   }
 
+  agreement(id: string): Agreement | undefined {
+    return this.#hosted.get(id)?.agreement
+  }
+
   closedBecause(): { code: ErrorCode, message: string } | undefined {
     return closedBecause({ policy: this.#policy, host: this.#host, draining: this.#draining })
   }
@@ -89,6 +93,14 @@ export class Hosting {
       for (const lease of hosted.leases.values()) if (lease.state.kind === 'committed' || lease.state.kind === 'revealed') this.#keepFor(turn, lease)
     }
     this.#advertise(turn)
+  }
+
+  /** What is stored of the present state, for snapshots. A run under way is not: it would start over. */
+  * records(): Generator<[key: string, value: StoredRecord]> {
+    for (const { v, id, agreement, signature, offer, leases } of this.#hosted.values()) {
+      yield [HOSTED_PREFIX + id, { v, id, agreement, signature, offer }]
+      for (const [key, lease] of leases) yield [LEASE_PREFIX + key, leaseRecord({ ...lease, state: lease.state.kind === 'running' ? { kind: 'queued' } : lease.state })]
+    }
   }
 
   restoreAgreement(value: StoredRecord): void {
@@ -373,8 +385,7 @@ export class Hosting {
 
   #set(turn: Turn, lease: Lease, state: LeaseState): void {
     lease.state = state
-    const record: LeaseRecord = { v: 1, agreement: lease.agreement, task: lease.task, attempt: lease.attempt, state }
-    turn.put(LEASE_PREFIX + leaseKey(lease), record)
+    turn.put(LEASE_PREFIX + leaseKey(lease), leaseRecord(lease))
   }
 
   #keepFor(turn: Turn, lease: Lease): void {

@@ -2,6 +2,7 @@ import { OK } from '../core/effect.ts'
 import type { StoredRecord } from '../core/effect.ts'
 import type { LeaseId } from '../core/event.ts'
 import type { Turn } from '../core/turn.ts'
+import type { Agreement } from '../documents/agreement.ts'
 import type { JobDocument } from '../documents/job.ts'
 import type { LeaseRef, MessageOf } from '../documents/message.ts'
 import type { ErrorShape } from '../errors.ts'
@@ -81,6 +82,15 @@ export class Requesting {
     turn.delete(JOB_PREFIX + id)
     turn.do({ kind: 'release-job', job: id })
     this.#jobs.delete(id)
+  }
+
+  /** What is stored of the present state, for snapshots. */
+  * records(): Generator<[key: string, value: StoredRecord]> {
+    for (const job of this.#jobs.values()) {
+      yield [JOB_PREFIX + job.id, jobRecord(job)]
+      for (const task of job.tasks.values()) if (task.attempts > 0) yield [`${TASK_PREFIX}${job.id}/${task.index}`, { v: 1, job: job.id, task }]
+    }
+    yield* this.#deals.records()
   }
 
   restoreJob(value: StoredRecord): void {
@@ -264,6 +274,10 @@ export class Requesting {
   jobOf(agreement: string, provider: string): Job | undefined {
     const found = this.#deals.get(agreement)
     return found?.deal.provider === provider ? found.job : undefined
+  }
+
+  agreement(id: string): Agreement | undefined {
+    return this.#deals.get(id)?.deal.agreement
   }
 
   holds(agreement: string): boolean {
