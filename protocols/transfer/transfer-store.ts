@@ -1,0 +1,19 @@
+/** Blocks that one transfer works with: what it has seen or stored stays until it lets go. */
+export interface TransferHold {
+  /** Whether the block is here; it is kept then. */
+  has(cid: string): boolean
+  /** Stores a block and keeps it. Verifies it first: throws with the code `E_CONTENT_HASH` when the bytes are others. */
+  put(cid: string, bytes: Uint8Array): Promise<void>
+  /** Throws when the store cannot take this much more. */
+  assertRoomFor(bytes: number): Promise<void>
+  release(): void
+}
+
+/** What the transfer protocol needs of the content store. */
+export interface TransferStore {
+  /** A block's bytes, verified, or undefined when it is not here. They are not changed by whoever gets them. */
+  getBlock(cid: string): Promise<Uint8Array | undefined>
+  hold(): TransferHold
+  /** Keeps a complete DAG for an owner. */
+  pin(cid: string, owner: string): Promise<void>
+}
