@@ -12,13 +12,13 @@ export const MAX_BODY_BYTES = 1024 ** 2
 export const MAX_LOCALS = 10_000
 export const MAX_NESTING = 20_000
 export const MAX_BR_TABLE = 32_768
-/** Control instructions times locals: what the baseline compiler's merging of states costs, a second or two at most. */
-export const MAX_MERGE_WORK = 2 ** 28
+/** Control instructions times locals: the baseline compiler merges states at each, 2^26 in 3 s. Large interpreters reach 2^24. */
+export const MAX_MERGE_WORK = 2 ** 26
 
 /** What follows an opcode. */
 const IMM = {
-  refused: 0, none: 1, leb: 2, leb2: 3, memory: 4, block: 5, else: 6, end: 7, brTable: 8, i32: 9, i64: 10, f32: 11, f64: 12,
-  select: 13, refType: 14, zero: 15, bulk: 16, simd: 17
+  refused: 0, none: 1, leb: 2, leb2: 3, memory: 4, block: 5, else: 6, end: 7, brTable: 8, i64: 9, f32: 10, f64: 11,
+  select: 12, refType: 13, zero: 14, bulk: 15, simd: 16
 } as const
 
 function opcodeTable(): Uint8Array {
@@ -38,7 +38,7 @@ function opcodeTable(): Uint8Array {
   set(IMM.leb, 0x20, 0x26)
   set(IMM.memory, 0x28, 0x3e)
   set(IMM.zero, 0x3f, 0x40)
-  set(IMM.i32, 0x41)
+  set(IMM.leb, 0x41)
   set(IMM.i64, 0x42)
   set(IMM.f32, 0x43)
   set(IMM.f64, 0x44)
@@ -82,7 +82,7 @@ function refuseOpcode(opcode: number): never {
 }
 
 function stepMemory(reader: ModuleReader): void {
-  if (reader.u32() >= 64) refuse('E_MODULE_MEMORY', 'an instruction names a second memory')
+  if (reader.byte() >= 64) refuse('E_MODULE_MEMORY', 'an instruction names a second memory')
   reader.skipLeb(5)
 }
 
@@ -142,39 +142,64 @@ function readLocals(reader: ModuleReader): number {
   return locals
 }
 
-/** Steps through one body, from its locals to its last `end`, which must be the last byte before `reader.end`. */
+/** The position behind a LEB128 of at most `maxBytes` bytes. May lie behind the end: the caller's next step notices. */
+function afterLeb(bytes: Uint8Array, from: number, maxBytes: number): number {
+  let at = from
+  while ((bytes[at++] ?? 0) >= 0x80) if (at - from >= maxBytes) refuse('E_MODULE_FORMAT', `the number at byte ${from} is longer than ${maxBytes} bytes`)
+  return at
+}
+
+/** The rarer opcodes, by way of the reader. */
+function stepOther(reader: ModuleReader, opcode: number): void {
+  switch (OPCODES[opcode]) {
+    case IMM.leb2: reader.skipLeb(5); reader.skipLeb(5); break
+    case IMM.i64: reader.skipLeb(10); break
+    case IMM.f32: reader.skip(4); break
+    case IMM.f64: reader.skip(8); break
+    case IMM.brTable: stepBrTable(reader); break
+    case IMM.select: stepSelect(reader); break
+    case IMM.refType: stepRefType(reader); break
+    case IMM.zero: stepZero(reader); break
+    case IMM.bulk: stepBulk(reader); break
+    case IMM.simd: stepSimd(reader); break
+    default: refuseOpcode(opcode)
+  }
+}
+
+/**
+ * Steps through one body, from its locals to its last `end`, which must be the last byte before `reader.end`.
+ * The common opcodes are handled on a position of this function's own: a fresh child has no compiled code yet, and a large
+ * module has millions of them.
+ */
 export function checkBody(reader: ModuleReader): void {
   const locals = readLocals(reader)
+  const { bytes, end } = reader
+  let at = reader.position
   let depth = 1
   let controls = 0
   while (depth > 0) {
-    const opcode = reader.byte()
-    switch (OPCODES[opcode]) {
-      case IMM.none: break
-      case IMM.leb: reader.skipLeb(5); break
-      case IMM.i32: reader.skipLeb(5); break
-      case IMM.memory: stepMemory(reader); break
-      case IMM.block: {
+    if (at >= end) refuse('E_MODULE_FORMAT', `a function has no end before byte ${end}`)
+    const opcode = bytes[at++] ?? 0
+    const imm = OPCODES[opcode]
+    if (imm === IMM.none) continue
+    if (imm === IMM.leb) at = afterLeb(bytes, at, 5)
+    else if (imm === IMM.memory) {
+      // An alignment above 5 bits would name a memory.
+      if ((bytes[at] ?? 0) >= 64) refuse('E_MODULE_MEMORY', 'an instruction names a second memory')
+      at = afterLeb(bytes, at + 1, 5)
+    } else if (imm === IMM.end) depth--
+    else if (imm === IMM.else) controls++
+    else {
+      reader.position = at
+      if (imm === IMM.block) {
         stepBlockType(reader)
         controls++
         if (++depth > MAX_NESTING) refuse('E_MODULE_FUNCTION', `blocks are nested deeper than ${MAX_NESTING}`)
-        break
-      }
-      case IMM.else: controls++; break
-      case IMM.end: depth--; break
-      case IMM.leb2: reader.skipLeb(5); reader.skipLeb(5); break
-      case IMM.i64: reader.skipLeb(10); break
-      case IMM.f32: reader.skip(4); break
-      case IMM.f64: reader.skip(8); break
-      case IMM.brTable: stepBrTable(reader); break
-      case IMM.select: stepSelect(reader); break
-      case IMM.refType: stepRefType(reader); break
-      case IMM.zero: stepZero(reader); break
-      case IMM.bulk: stepBulk(reader); break
-      case IMM.simd: stepSimd(reader); break
-      default: refuseOpcode(opcode)
+      } else stepOther(reader, opcode)
+      at = reader.position
     }
   }
-  if (reader.position !== reader.end) refuse('E_MODULE_FORMAT', `a function ends before its last byte, at ${reader.position}`)
+  reader.position = at
+  if (at !== end) refuse('E_MODULE_FORMAT', `a function ends before its last byte, at ${at}`)
   if (controls * locals > MAX_MERGE_WORK) refuse('E_MODULE_FUNCTION', `a function of ${controls} blocks and ${locals} locals would take too long to compile`)
 }
