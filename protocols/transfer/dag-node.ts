@@ -23,6 +23,9 @@ export const MAX_FOLDER_DEPTH = 64
 /** As filesystems have it. */
 export const MAX_NAME_BYTES = 255
 
+/** UnixFS data begins with its type, which protobuf readers would otherwise guess. */
+const UNIXFS_TYPE_TAG = 0x08
+
 /** HAMT folders have 256 buckets, each named by two hexadecimal digits before the entry's own name. */
 const SHARD_FANOUT = 256n
 const SHARD_PREFIX = /^[0-9A-F]{2}/
@@ -114,7 +117,7 @@ export function decodeDagNode(bytes: Uint8Array): Result<DagNode> {
   let data: UnixFS
   try {
     node = decode(bytes)
-    if (node.Data === undefined) return refuse('E_DAG_FORMAT', 'A node is not UnixFS')
+    if (node.Data?.[0] !== UNIXFS_TYPE_TAG) return refuse('E_DAG_FORMAT', 'A node is not UnixFS')
     data = UnixFS.unmarshal(node.Data)
   } catch (err) {
     return refuse('E_DAG_FORMAT', `A node cannot be read: ${err instanceof Error ? err.message : String(err)}`)
