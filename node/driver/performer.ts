@@ -30,6 +30,8 @@ export interface PerformerOptions {
   content: ContentPort
   fetch: FetchContent
   notices: Notices
+  /** A bid goes out: work may come within milliseconds. */
+  onBid: () => void
   onAd: (ad: Ad, latencyMs: number) => void
   onAdvertise: (effect: EffectOf<'advertise'>) => void
   releaseRequested: (job: string) => Promise<void>
@@ -70,6 +72,7 @@ export class Performer {
   }
 
   #send({ to, message }: EffectOf<'send'>): void {
+    if (message.kind === 'bid') this.#options.onBid()
     this.#options.network.send(to, message).catch(() => { this.#options.dispatch({ kind: 'unreachable', peer: to }) })
   }
 

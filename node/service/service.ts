@@ -31,8 +31,8 @@ export interface ServiceParts {
   dispatch: (event: PeerEvent) => void
   /** Waits until everything dispatched so far is on disk. */
   settled: () => Promise<void>
-  /** Checks a spec, imports its files and pins them under the job. */
-  prepare: (request: SubmitRequest, nonce: Uint8Array) => Promise<{ document: JobDocument, id: string }>
+  /** Checks a spec and imports its files; `keep` pins them under the job. */
+  prepare: (request: SubmitRequest, nonce: Uint8Array, keep: boolean) => Promise<{ document: JobDocument, id: string }>
   exportContent: (cid: string, to: string) => Promise<{ files: number, bytes: number }>
   /** Asks a provider for a committed result before the vote. */
   peek: (job: Job, task: number) => Promise<string | undefined>
@@ -73,14 +73,14 @@ export class NodeService implements NodeApi {
   }
 
   async submit(request: SubmitRequest): Promise<{ job: string }> {
-    const { document, id } = await this.#parts.prepare(request, randomBytes(16))
+    const { document, id } = await this.#parts.prepare(request, randomBytes(16), true)
     this.#parts.dispatch({ kind: 'submit', job: id, document })
     await this.#parts.settled()
     return { job: id }
   }
 
   async estimate(request: SubmitRequest): Promise<Estimate> {
-    const { document } = await this.#parts.prepare(request, new Uint8Array(16))
+    const { document } = await this.#parts.prepare(request, randomBytes(16), false)
     return estimate(document, [...this.#parts.ads()], this.#parts.peer.requesting.jobs.values())
   }
 

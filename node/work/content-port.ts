@@ -1,6 +1,6 @@
 /** What the work of a node needs of the content store and of transfer; the real ones are given by create-node. */
 export interface ContentPort {
-  stat(cid: string): Promise<{ kind: 'file' | 'folder', sizeBytes: number }>
+  stat(cid: string): Promise<{ kind: 'file' | 'folder', sizeBytes: number } | undefined>
   list(cid: string): Promise<{ path: string, cid: string, sizeBytes: number }[]>
   readFile(cid: string, options: { maxBytes: number }): Promise<Uint8Array>
   export(cid: string, destPath: string, options?: { signal?: AbortSignal }): Promise<unknown>

@@ -66,7 +66,7 @@ export class JobFiles {
   /** The files that an input puts below /in. */
   async inputs(input: ContentInput, signal: AbortSignal, onProgress?: (fraction: number) => void): Promise<RunInput[]> {
     const path = await this.path(input.cid, input.sizeBytes, signal, onProgress)
-    const { kind, sizeBytes } = await this.#content.stat(input.cid)
+    const { kind, sizeBytes } = await this.#content.stat(input.cid) ?? { kind: undefined, sizeBytes: 0 }
     if (kind !== input.kind || sizeBytes > input.sizeBytes) throw new HearthError('E_INPUT_MISMATCH', `input ${input.path} is not what the job says it is`)
     if (kind === 'file') return [{ path: input.path, hostPath: path, sizeBytes }]
     const files = await this.#content.list(input.cid)

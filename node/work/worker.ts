@@ -39,9 +39,15 @@ export class Worker {
   readonly #options: WorkerOptions
   readonly #jobs = new Map<string, JobFiles>()
   readonly #running = new Map<string, AbortController>()
+  #whenIdle: (() => void)[] = []
 
   constructor(options: WorkerOptions) {
     this.#options = options
+  }
+
+  /** Resolves when nothing runs. */
+  async idle(): Promise<void> {
+    if (this.#running.size > 0) await new Promise<void>((resolve) => { this.#whenIdle.push(resolve) })
   }
 
   get running(): number {
@@ -103,6 +109,7 @@ export class Worker {
     this.#running.delete(key)
     this.#options.logs.end(key)
     this.#options.dispatch(event)
+    if (this.#running.size === 0) for (const resolve of this.#whenIdle.splice(0)) resolve()
   }
 
   async #execute(effect: EffectOf<'run'>, signal: AbortSignal): Promise<PeerEvent> {

@@ -1,0 +1,193 @@
+import { createHash } from 'node:crypto'
+import { readFile } from 'node:fs/promises'
+import { join } from 'node:path'
+import { domainSeparator } from '../src/codec/eip712.ts'
+import { toHex } from '../src/codec/hasher.ts'
+import type { EffectOf } from '../src/core/effect.ts'
+import type { PeerEvent } from '../src/core/event.ts'
+import { ZERO_ADDRESS } from '../src/documents/agreement.ts'
+import { HearthError } from '../src/errors.ts'
+import type { Self } from '../src/job/parts.ts'
+import { marketsOf } from '../src/market/fit.ts'
+import { PARAMS_TEXT } from '../src/params.ts'
+import { Peer } from '../src/peer.ts'
+import type { NodeApi } from './api/contract.ts'
+import type { Config } from './config/index.ts'
+import { ContentStore } from './content/index.ts'
+import { Driver } from './driver/driver.ts'
+import { faultPointsFrom } from './driver/fault-points.ts'
+import { Notices } from './driver/notices.ts'
+import { Performer } from './driver/performer.ts'
+import { AdBook } from './host/ad-book.ts'
+import { lentHardware } from './host/hardware.ts'
+import { HostMonitor } from './host/monitor.ts'
+import { ShareStore } from './host/share-store.ts'
+import { nativeHasher, nodeKeys, openSeed } from './keys/index.ts'
+import type { NodeKeys } from './keys/index.ts'
+import { createNetwork } from './network/create-network.ts'
+import type { Network } from './network/network.ts'
+import { Access } from './service/access.ts'
+import { prepareJob } from './service/job-store.ts'
+import { NodeService } from './service/service.ts'
+import { Drain } from './service/drain.ts'
+import { RecordStore } from './store/record-store.ts'
+import { LogHub } from './work/log-hub.ts'
+import { openSandbox } from './work/sandbox-port.ts'
+import { openTransfer } from './work/transfer.ts'
+import { Worker } from './work/worker.ts'
+
+/** EIP-712 domain of all signatures. In free mode there is no chain: id 0 and the zero address. */
+const FREE_DOMAIN = { name: 'Hearth', version: '1', chainId: 0n, verifyingContract: ZERO_ADDRESS }
+
+export interface HearthNode {
+  readonly api: NodeApi
+  readonly peerId: string
+  /** Resolves when the node has stopped, by whoever asked. */
+  readonly stopped: Promise<void>
+  /** Takes no more work, waits for running tasks up to `withinMs`, then ends. */
+  stop(withinMs: number): Promise<void>
+}
+
+export interface NodeOptions {
+  version: string
+  env: NodeJS.ProcessEnv
+  /** The store failed while the node ran: it has stopped, since it can promise nothing any more. */
+  onFatal: (err: unknown) => void
+}
+
+/** Opens every room of the node and joins them. Read it as the table of contents. */
+export async function createNode(config: Config, options: NodeOptions): Promise<HearthNode> {
+  const { dataDir } = config
+  const keys = await loadKeys(config)
+  const store = await RecordStore.open(join(dataDir, 'records'))
+  const content = await ContentStore.open({ dir: join(dataDir, 'content'), quotaBytes: config.store.quotaBytes })
+  const share = await ShareStore.open(dataDir, config.share)
+  const self = selfOf(keys)
+
+  const peer = new Peer({ self, hasher: nativeHasher, policy: share.get(), hardware: lentHardware(share.get()), requester: config.requester })
+  peer.restore(await store.load())
+
+  const network = await createNetwork({ keys, options: networkOf(config, options.version), region: share.get().region, dataDir, separator: self.separator, chainId: self.chainId, contract: self.contract, agreementOf: (id) => peer.agreement(id) })
+  const access = new Access(peer)
+  const transfer = await openTransfer({ libp2p: network.libp2p, store: content, mayRead: (request) => access.mayRead(request) })
+  const sandbox = await openSandbox({ dir: join(dataDir, 'sandbox'), maxRuns: Math.floor(share.get().cores), misbehave: options.env['TEST_HEARTH_MISBEHAVE'] })
+  const logs = new LogHub()
+  const notices = new Notices(store)
+  const ads = new AdBook()
+
+  let driver: Driver | undefined
+  const dispatch = (event: PeerEvent): void => { driver?.dispatch(event) }
+  const worker = new Worker({ dir: join(dataDir, 'work'), content, fetch: transfer.fetch, sandbox, logs, dispatch })
+  const monitor = new HostMonitor({ dir: dataDir, policy: () => share.get(), onChange: (host) => { dispatch({ kind: 'host', host }) } })
+  const seen = (found: { ad: Parameters<AdBook['add']>[0], latencyMs: number }): void => {
+    ads.add(found.ad, found.latencyMs, Date.now())
+    dispatch({ kind: 'ad', ad: found.ad, latencyMs: found.latencyMs })
+  }
+  const performer = new Performer({
+    network, worker, content, fetch: transfer.fetch, notices, dispatch,
+    onBid: () => { sandbox.warm() },
+    onAd: (ad, latencyMs) => { seen({ ad, latencyMs }) },
+    onAdvertise: (effect) => { advertise(network, peer, effect) },
+    releaseRequested: async (job) => { access.forget(job) }
+  })
+  const drain = new Drain({ worker, dispatch })
+  const stopped = Promise.withResolvers<void>()
+  driver = new Driver({ peer, store, perform: (effect) => { performer.perform(effect) }, faultPoint: faultPointsFrom(options.env), onStoreFailure: options.onFatal })
+
+  hear(network, dispatch, seen)
+  network.serveLogs((from, request, signal) => access.logs(from, request, (lease) => logs.follow(lease, signal)))
+  dispatch({ kind: 'start', hardware: lentHardware(share.get()), host: await monitor.look() })
+  for (const { peer: connected } of network.peers()) dispatch({ kind: 'peer-connected', peer: connected })
+  monitor.start()
+
+  let stopping: Promise<void> | undefined
+  const close = async (withinMs: number): Promise<void> => {
+    await drain.run(withinMs)
+    monitor.stop()
+    await driver.stop()
+    await worker.close()
+    await sandbox.close()
+    await transfer.stop()
+    await network.stop()
+    await notices.close()
+    await content.close()
+    await store.close()
+    stopped.resolve()
+  }
+  const stop = (withinMs: number): Promise<void> => stopping ??= close(withinMs)
+
+  const api = new NodeService({
+    peer, peerId: keys.peerId, version: options.version, dataDir, notices, dispatch,
+    settled: async () => { await driver.settled() },
+    prepare: async (request, nonce, keep) => await prepareJob({ content, requester: keys.peerId, providerSets: config.requester.providerSets }, request, nonce, keep),
+    exportContent: async (cid, to) => { const { files, sizeBytes } = await content.export(cid, to); return { files, bytes: sizeBytes } },
+    peek: async () => undefined,
+    logs: {
+      followLive: (from, lease, stream, signal) => network.followLogs(from, { v: 1, ...lease, follow: stream, fromByte: 0 }, signal),
+      readFile: async (root, path, maxBytes) => {
+        const file = (await content.list(root)).find((entry) => entry.path === path)
+        return file === undefined ? new Uint8Array() : await content.readFile(file.cid, { maxBytes })
+      }
+    },
+    network: {
+      addresses: () => network.addresses(),
+      peers: () => network.peers().map((view) => ({ ...view, latencyMs: view.latencyMs ?? 0 })),
+      dial: async (address) => await network.dial(address),
+      publicAddress: () => network.addresses().some((address) => !/^\/ip4\/(127|10|192\.168|172\.(1[6-9]|2\d|3[01])|169\.254)\.|^\/ip6\/(::1|f[cde])/.test(address)),
+      send: async (to, message) => { await network.send(to, message) }
+    },
+    ads: () => ads.current(Date.now()),
+    share: {
+      get: () => share.get(),
+      set: async (change) => {
+        const policy = await share.set(change)
+        dispatch({ kind: 'share', policy, hardware: lentHardware(policy) })
+        dispatch({ kind: 'host', host: await monitor.look() })
+      }
+    },
+    running: () => worker.running,
+    storeUsage: () => content.usage(),
+    stop
+  })
+  return { api, peerId: keys.peerId, stopped: stopped.promise, stop }
+}
+
+async function loadKeys({ dataDir, passphraseFile }: Config): Promise<NodeKeys> {
+  const passphrase = passphraseFile === undefined ? undefined : (await readFile(passphraseFile, 'utf8').catch((err: unknown) => {
+    throw new HearthError('E_KEY_PASSPHRASE', `cannot read ${passphraseFile}`, 'Check passphraseFile in the configuration', { cause: err })
+  })).replace(/\r?\n$/, '')
+  const { seed } = await openSeed({ dataDir, ...passphrase === undefined ? {} : { passphrase } })
+  return await nodeKeys(seed)
+}
+
+function selfOf(keys: NodeKeys): Self {
+  return {
+    identity: keys.identity,
+    separator: domainSeparator(nativeHasher, FREE_DOMAIN),
+    chainId: Number(FREE_DOMAIN.chainId),
+    contract: FREE_DOMAIN.verifyingContract,
+    paramsHash: toHex(createHash('sha256').update(PARAMS_TEXT).digest())
+  }
+}
+
+function networkOf({ network }: Config, version: string): Parameters<typeof createNetwork>[0]['options'] {
+  const { listen, announce, bootstrap, mdns, upnp, autonat, relayClient, relayServer, dht, local, maxConnections } = network
+  return { scope: local ? 'local' : 'public', listen, announce, bootstrap, mdns, upnp, autonat, dht: dht !== 'off', relay: { client: relayClient, server: relayServer }, maxConnections, agent: `hearth/${version}` }
+}
+
+/** Peers' words become events. */
+function hear(network: Network, dispatch: (event: PeerEvent) => void, onAd: Parameters<Network['onAd']>[0]): void {
+  network.onMessage((from, message) => { dispatch({ kind: 'message', from, message }) })
+  network.onOffer((offer) => { dispatch({ kind: 'message', from: offer.requester, message: { kind: 'offer', offer } }) })
+  network.onPeer(({ kind, peer }) => { dispatch({ kind: kind === 'connected' ? 'peer-connected' : 'peer-disconnected', peer }) })
+  network.onUnreachable((peer) => { dispatch({ kind: 'unreachable', peer }) })
+  network.onAd(onAd)
+}
+
+/** What the core lends now becomes this node's ad and its sub-markets. */
+function advertise(network: Network, peer: Peer, { open, free }: EffectOf<'advertise'>): void {
+  const { policy, capacity } = peer.hosting
+  network.setAd(() => policy.enabled ? { region: policy.region, engines: policy.engines, hardware: capacity.total, free, open } : undefined)
+  network.setMarkets(policy.enabled ? marketsOf(policy.engines, capacity.total, policy.region) : [])
+  network.refreshAd()
+}
