@@ -73,6 +73,11 @@ export class Outbox {
     return true
   }
 
+  /** What is stored of the present state, for snapshots. */
+  * records(): Generator<[key: string, value: StoredRecord]> {
+    for (const { v, key, to, message, expiresWallMs } of this.#entries.values()) yield [OUTBOX_PREFIX + key, { v, key, to, message, expiresWallMs }]
+  }
+
   restore(value: StoredRecord): void {
     this.#index({ ...value as OutboxRecord, tries: 0 })
   }

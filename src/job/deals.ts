@@ -32,6 +32,10 @@ export interface Deal extends DealRecord {
   failed: number
 }
 
+function dealRecord({ v, id, job, provider, payee, agreement, state }: Deal): DealRecord {
+  return { v, id, job, provider, payee, agreement, state }
+}
+
 export function leaseName({ task, attempt }: LeaseRef): string {
   return `${task}/${attempt}`
 }
@@ -61,6 +65,11 @@ export class Deals {
 
   all(): Iterable<{ job: Job, deal: Deal }> {
     return this.#byId.values()
+  }
+
+  /** What is stored of the present state, for snapshots. */
+  * records(): Generator<[key: string, value: StoredRecord]> {
+    for (const { deal } of this.#byId.values()) yield [DEAL_PREFIX + deal.id, dealRecord(deal)]
   }
 
   restore(value: StoredRecord, job: Job): void {
@@ -97,10 +106,8 @@ export class Deals {
     this.#parts.timers.clear(`accept|${deal.id}`)
     deal.state = 'active'
     this.heard(turn, deal)
-    const { v, id, job, provider, payee, agreement, state } = deal
-    const record: DealRecord = { v, id, job, provider, payee, agreement, state }
-    turn.put(DEAL_PREFIX + id, record)
-    turn.notify({ kind: 'agreement', job, peer: provider, state: 'active', code: OK, message: '' })
+    turn.put(DEAL_PREFIX + deal.id, dealRecord(deal))
+    turn.notify({ kind: 'agreement', job: deal.job, peer: deal.provider, state: 'active', code: OK, message: '' })
   }
 
   /** Any word from its provider keeps a deal alive. */

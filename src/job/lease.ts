@@ -22,3 +22,7 @@ export const LEASE_PREFIX = 'lease/'
 export function leaseKey({ agreement, task, attempt }: LeaseId): string {
   return `${agreement}/${task}/${attempt}`
 }
+
+export function leaseRecord({ agreement, task, attempt, state }: Lease): LeaseRecord {
+  return { v: 1, agreement, task, attempt, state }
+}

@@ -74,6 +74,11 @@ export class Histories {
     this.#store(turn, { ...this.get(peer, turn.now.wallMs), stars })
   }
 
+  /** What is stored of the present state, for snapshots. */
+  * records(): Generator<[key: string, value: StoredRecord]> {
+    for (const history of this.#peers.values()) yield [PEER_PREFIX + history.peer, { ...history }]
+  }
+
   restore(value: StoredRecord): void {
     const history = value as PeerHistory
     this.#peers.set(history.peer, { ...fresh(history.peer, 0), ...history })

@@ -1,0 +1,31 @@
+/** How a simulated peer treats others. All run the same `Peer`; the rest of the computer, or its owner, does the harm. */
+export type Behaviour =
+  | { kind: 'honest' }
+  /** Gives a wrong result for this share of tasks; those of one ring tell the same lie, without a ring each its own. */
+  | { kind: 'liar', share: number, ring?: number }
+  /** Commits, and never shows what to. */
+  | { kind: 'mute' }
+  /** Reveals something other than it committed to, for this share of tasks. */
+  | { kind: 'two-faced', share: number }
+  /** Agrees, then says nothing more. */
+  | { kind: 'silent' }
+  /** Bids, then refuses every proposal. */
+  | { kind: 'refuser' }
+  /** Runs take this many times as long. */
+  | { kind: 'straggler', factor: number }
+  /** This share of its runs fails by its own trouble; `blames` tells that it blames the program. */
+  | { kind: 'flaky', share: number, blames: boolean }
+  /** Bids for this many times the slots it has. */
+  | { kind: 'overbidder', factor: number }
+  /** Loses power during this share of its runs. */
+  | { kind: 'crasher', share: number, downMs: number }
+
+/** Its own results are always true: it must never be found wrong. */
+export function tellsTruth({ kind }: Behaviour): boolean {
+  return kind !== 'liar' && kind !== 'two-faced'
+}
+
+/** A job can count on it in the long run. */
+export function isReliable({ kind }: Behaviour): boolean {
+  return kind === 'honest' || kind === 'straggler'
+}

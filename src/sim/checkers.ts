@@ -1,0 +1,18 @@
+import { withinCapacity } from './checkers/capacity.ts'
+import { durablePrefix } from './checkers/durability.ts'
+import { endsOnce } from './checkers/endings.ts'
+import { honestNeverBlamed } from './checkers/honesty.ts'
+import { boundedMemory } from './checkers/memory.ts'
+import { repeatsChangeNothing } from './checkers/repeats.ts'
+import { allSettles } from './checkers/settled.ts'
+import { acceptedIsTrue } from './checkers/truth.ts'
+import { verdictsAgree } from './checkers/verdicts.ts'
+import type { Checker } from './observation.ts'
+
+/**
+ * Every invariant that can be checked today, fresh for one world. Payment and disputes add theirs here: an observer of the
+ * same messages, records and effects.
+ */
+export function allCheckers(): Checker[] {
+  return [verdictsAgree(), endsOnce(), honestNeverBlamed(), acceptedIsTrue(), withinCapacity(), repeatsChangeNothing(), durablePrefix(), boundedMemory(), allSettles()]
+}

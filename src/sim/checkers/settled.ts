@@ -1,0 +1,66 @@
+import type { JobRecord } from '../../job/job.ts'
+import { isReliable } from '../behaviour.ts'
+import type { Computer } from '../computer.ts'
+import type { Checker, JobInWorld, WorldView } from '../observation.ts'
+import { horizonMs } from '../scenario.ts'
+import type { JobSpec, Scenario } from '../scenario.ts'
+
+/** Kinds of records that may outlive all work. */
+const MAY_STAY = ['job/', 'task/', 'peer/']
+/** A healed network needs this long for any job of a random world. */
+const ENOUGH_MS = 6 * 60_000
+
+/** Whether honest hosts suffice and time is left, so that nothing excuses this job from being done. */
+export function mustSucceed(spec: JobSpec, scenario: Scenario): boolean {
+  const hosts = scenario.peers.filter(({ behaviour, lends, cores }, i) => i !== spec.requester && lends && cores >= spec.cores && isReliable(behaviour)).length
+  const blamers = scenario.peers.some(({ behaviour }) => behaviour.kind === 'flaky' && behaviour.blames)
+  const fromMs = Math.max(spec.atMs, scenario.healAtMs)
+  const inTime = spec.atMs + spec.limits.totalMs >= fromMs + ENOUGH_MS && spec.atMs + spec.limits.queueMs >= fromMs + ENOUGH_MS
+  return spec.cancelAtMs === undefined && spec.failing.length === 0 && !blamers && inTime && hosts >= spec.quorum
+}
+
+/** Invariant 13: after healing every job settles within its time, and nothing of it is left anywhere but its result. */
+export function allSettles(): Checker {
+  return {
+    name: 'all settles',
+    observe(observation, world) {
+      if (observation.kind !== 'settled') return undefined
+      for (const job of world.jobs) {
+        const problem = unsettled(job, world)
+        if (problem !== undefined) return problem
+      }
+      for (const computer of world.computers) {
+        const problem = stranded(computer)
+        if (problem !== undefined) return problem
+      }
+      return observation.quiet ? undefined : `something would still happen after ${Math.round(horizonMs(world.scenario) / 1000)} s`
+    }
+  }
+}
+
+function unsettled({ id, spec }: JobInWorld, world: WorldView): string | undefined {
+  const record = world.computers[spec.requester]?.disk.get(`job/${id}`) as JobRecord | undefined
+  if (record === undefined) return `job ${id} was never stored`
+  const { state } = record
+  if (state.kind === 'running') return `job ${id} is still running`
+  const tookMs = state.endedWallMs - record.createdWallMs
+  const excusedMs = Math.max(0, world.scenario.healAtMs - spec.atMs - spec.limits.totalMs) + 60_000
+  if (tookMs > spec.limits.totalMs + excusedMs) return `job ${id} took ${tookMs} ms, its limit is ${spec.limits.totalMs}`
+  if (state.kind !== 'done' && mustSucceed(spec, world.scenario)) return `job ${id} ${state.kind === 'failed' ? `failed with ${state.error.code} (${state.error.message})` : `was ${state.kind}`}, although honest hosts and time sufficed`
+  if (state.kind === 'done' && spec.failing.length > 0) return `job ${id} is done, although its program fails`
+  if (state.kind === 'cancelled' && spec.cancelAtMs === undefined) return `job ${id} was cancelled by nobody`
+  return undefined
+}
+
+function stranded(computer: Computer): string | undefined {
+  const left = Object.entries(computer.peer?.sizes() ?? {}).filter(([what, size]) => size > 0 && what !== 'jobs')
+  if (left.length > 0) return `${computer.name} is left with ${left.map(([what, size]) => `${size} ${what}`).join(', ')}`
+  const key = computer.disk.records().map(([found]) => found).find((found) => !MAY_STAY.some((prefix) => found.startsWith(prefix)))
+  if (key !== undefined) return `the disk of ${computer.name} is left with ${key}`
+  if (computer.sandbox.runs.length > 0) return `${computer.name} still runs ${computer.sandbox.runs.length} tasks`
+  if (computer.results.size > 0) return `${computer.name} still keeps ${computer.results.size} results that nobody wants`
+  const free = computer.advertised?.free
+  const { cores, memoryBytes } = computer.hardware()
+  if (free !== undefined && (Math.abs(free.cores - cores) > 1e-6 || free.memoryBytes !== memoryBytes)) return `${computer.name} still reserves ${cores - free.cores} cores`
+  return undefined
+}

@@ -1,0 +1,76 @@
+import type { JobDocument, SelectionPolicyName } from '../documents/job.ts'
+import type { Behaviour } from './behaviour.ts'
+
+/** A world as plain data: it can be generated from a seed, written down, replayed and made smaller. */
+export interface Scenario {
+  seed: number
+  peers: PeerSpec[]
+  jobs: JobSpec[]
+  link: LinkSpec
+  faults: Fault[]
+  /** Until then faults strike; afterwards the network is clean, everybody is up, and all must settle. */
+  healAtMs: number
+  /** A step is durable this long after it was made, at most; effects leave only then. */
+  commitMs: number
+  /** Messages pass through the real codecs, so that a message that breaks its own schema is found. */
+  codecs: boolean
+}
+
+export interface PeerSpec {
+  behaviour: Behaviour
+  lends: boolean
+  cores: number
+  /** Wall clock ahead of the true time; up to 120 s either way. */
+  skewMs: number
+  /** Its owner's activity suspends work. */
+  onlyWhenIdle: boolean
+}
+
+export interface JobSpec {
+  requester: number
+  atMs: number
+  tasks: number
+  quorum: number
+  replicas: number
+  adaptive: boolean
+  spotCheckShare: number
+  retries: number
+  selection: SelectionPolicyName
+  /** Cores a task takes. */
+  cores: number
+  /** How long a run takes on an ordinary host. */
+  runMs: number
+  limits: JobDocument['limits']
+  /** Tasks whose program traps, everywhere and always. */
+  failing: number[]
+  cancelAtMs?: number
+}
+
+export interface LinkSpec {
+  /** One way; each message takes between these. */
+  minMs: number
+  maxMs: number
+  loss: number
+  duplicate: number
+  /** Messages of one protocol between two peers keep their order, as those of one stream do. */
+  ordered: boolean
+}
+
+/** `keep`: of the step that the crash meets, -1 when it was not committed, else the number of effects that still left. */
+export type Fault =
+  | { kind: 'crash', atMs: number, peer: number, downMs: number, keep: number }
+  /** The same, at the nth step that this peer makes, counted from 0 over all its lives. */
+  | { kind: 'crash-at-step', peer: number, step: number, downMs: number, keep: number }
+  /** `side` and the others do not hear each other. */
+  | { kind: 'partition', atMs: number, forMs: number, side: number[] }
+  | { kind: 'sleep', atMs: number, forMs: number, peer: number }
+  | { kind: 'owner', atMs: number, forMs: number, peer: number }
+  | { kind: 'drain', atMs: number, peer: number, downMs: number }
+
+/** The world forgets nothing on its own: after this much quiet virtual time beyond all limits something is stuck. */
+const SETTLE_MS = 30 * 60_000
+
+/** When a world that has not settled is called stuck. */
+export function horizonMs(scenario: Scenario): number {
+  return scenario.healAtMs + Math.max(0, ...scenario.jobs.map(({ atMs, limits }) => atMs + limits.totalMs)) + SETTLE_MS
+}
