@@ -1,0 +1,124 @@
+import { toHex } from '../../src/codec/hasher.ts'
+import { accept, refuse } from '../../src/codec/result.ts'
+import type { Refusal, Result } from '../../src/codec/result.ts'
+import { agreementDigest } from '../../src/documents/agreement.ts'
+import type { Agreement } from '../../src/documents/agreement.ts'
+import type { Message, MessageOf } from '../../src/documents/message.ts'
+import { closedSetDigest, receiptDigest } from '../../src/documents/receipt.ts'
+import { PARAMS } from '../../src/params.ts'
+import { freshness } from '../../protocols/gossip/index.ts'
+import { nativeHasher, recoverMoney } from '../keys/index.ts'
+import type { IdentityVerifier, NodeKeys } from '../keys/index.ts'
+
+/** Signs with the money key what a message must carry signed. Signing again gives the same bytes, so a repeat is the same message. */
+export function sealMessage(message: Message, keys: Pick<NodeKeys, 'signMoney'>, separator: Uint8Array): Message {
+  switch (message.kind) {
+    case 'propose': return { ...message, signature: keys.signMoney(agreementDigest(nativeHasher, separator, message.agreement)) }
+    // an agreement's id is its digest
+    case 'agreed': return { ...message, signature: keys.signMoney(Buffer.from(message.agreement.slice(2), 'hex')) }
+    case 'closed-set': return { ...message, signature: keys.signMoney(closedSetDigest(nativeHasher, separator, message.set)) }
+    case 'reveal': return { ...message, signature: keys.signMoney(receiptDigest(nativeHasher, separator, message.receipt)) }
+    default: return message
+  }
+}
+
+export interface CheckContext {
+  /** This node's PeerId. */
+  self: string
+  separator: Uint8Array
+  chainId: number
+  contract: string
+  identities: IdentityVerifier
+  wallMs: () => number
+  /** The agreement of an id, when this node is a party to it now. */
+  agreementOf: (id: string) => Agreement | undefined
+}
+
+/** Which party may say what under an agreement; the rest either may. */
+const SPEAKER: Partial<Record<Message['kind'], 'requester' | 'provider'>> = {
+  agreed: 'provider', refused: 'provider', lease: 'requester', beat: 'provider', probe: 'requester', progress: 'provider', failed: 'provider',
+  commit: 'provider', 'closed-set': 'requester', reveal: 'provider', verdict: 'requester', cancel: 'requester'
+}
+
+/** What honest peers send too, when clocks or memories differ: dropped, but no fault of theirs. */
+const HONEST_CODES = new Set(['E_BID_EXPIRED', 'E_OFFER_EXPIRED', 'E_OFFER_FUTURE', 'E_AD_NONE', 'E_AD_EXPIRED', 'E_AD_FUTURE'])
+
+export function isFault(refusal: Refusal): boolean {
+  return !HONEST_CODES.has(refusal.code)
+}
+
+/**
+ * Whether a message is what it claims: said by a party to it, and signed by that party's money key where it must be.
+ * `from` is authenticated by its connection. A message about an agreement that nobody here knows passes as it is: all the core
+ * can do with it is to answer that it is unknown.
+ */
+export function checkMessage(message: Message, from: string, context: CheckContext): Result<Message> {
+  const refusal = refusalOf(message, from, context)
+  return refusal ?? accept(message)
+}
+
+function refusalOf(message: Message, from: string, context: CheckContext): Refusal | undefined {
+  switch (message.kind) {
+    case 'offer':
+      if (message.offer.requester !== from) return refuse('E_OFFER_REQUESTER', `${from} sent an offer of ${message.offer.requester}`)
+      return freshness(message.offer, context.wallMs())
+    case 'bid': return bidRefusal(message, from, context)
+    case 'decline': return undefined
+    case 'propose': return proposalRefusal(message, from, context)
+    default: return partyRefusal(message, from, context)
+  }
+}
+
+function bidRefusal({ bid }: MessageOf<'bid'>, from: string, { identities, wallMs }: CheckContext): Refusal | undefined {
+  const nowMs = wallMs()
+  if (bid.expiresWallMs < nowMs - PARAMS.clockSkewMs) return refuse('E_BID_EXPIRED', 'the bid has expired')
+  if (bid.expiresWallMs > nowMs + PARAMS.bidLifeMs + PARAMS.clockSkewMs) return refuse('E_BID_LIFE', 'a bid that lives too long')
+  const identity = identities.check(bid.identity, from)
+  return identity.ok ? undefined : identity
+}
+
+function proposalRefusal({ agreement, identity, signature }: MessageOf<'propose'>, from: string, context: CheckContext): Refusal | undefined {
+  if (agreement.requester !== from || agreement.provider !== context.self) return refuse('E_AGREEMENT_PARTY', 'the proposal is between others')
+  const known = context.identities.check(identity, from)
+  if (!known.ok) return known
+  if (agreement.requesterAddress !== identity.address) return refuse('E_AGREEMENT_PARTY', 'the requester\'s address is not in its identity')
+  // another chain means another digest: no forgery, and the core refuses it with a reason
+  if (agreement.chainId !== context.chainId || agreement.contract !== context.contract) return undefined
+  return signatureRefusal(agreementDigest(nativeHasher, context.separator, agreement), signature, identity.address, 'the agreement')
+}
+
+type PartyMessage = Exclude<Message, { kind: 'offer' | 'bid' | 'decline' | 'propose' }>
+
+function partyRefusal(message: PartyMessage, from: string, context: CheckContext): Refusal | undefined {
+  const agreement = context.agreementOf(message.kind === 'reveal' ? message.receipt.agreement : message.agreement)
+  if (agreement === undefined) return undefined
+  const speaker = SPEAKER[message.kind]
+  const allowed = speaker === undefined ? from === agreement.requester || from === agreement.provider : from === agreement[speaker]
+  if (!allowed) return refuse('E_AGREEMENT_PARTY', `${from} has no say in "${message.kind}" under this agreement`)
+  const { separator } = context
+  switch (message.kind) {
+    case 'agreed': return signatureRefusal(Buffer.from(message.agreement.slice(2), 'hex'), message.signature, agreement.providerAddress, 'the agreement')
+    case 'reveal': return signatureRefusal(receiptDigest(nativeHasher, separator, message.receipt), message.signature, agreement.providerAddress, 'the receipt')
+    case 'closed-set':
+      if (message.set.job !== agreement.job || message.set.task !== message.task) return refuse('E_CLOSED_SET', 'the closed set is of another task')
+      return signatureRefusal(closedSetDigest(nativeHasher, separator, message.set), message.signature, agreement.requesterAddress, 'the closed set')
+    case 'verdict': return message.opposing === undefined ? undefined : opposingRefusal(message, message.opposing, agreement, separator)
+    default: return undefined
+  }
+}
+
+/** The opposing receipt is another provider's, under an agreement unknown here: it must be of the same task, and signed by neither of us two. */
+function opposingRefusal(message: MessageOf<'verdict'>, { receipt, signature }: NonNullable<MessageOf<'verdict'>['opposing']>, agreement: Agreement, separator: Uint8Array): Refusal | undefined {
+  if (receipt.task !== message.task || receipt.agreement === message.agreement) return refuse('E_OPPOSING', 'the opposing receipt is of another task, or our own')
+  const signer = recoverMoney(receiptDigest(nativeHasher, separator, receipt), signature)
+  if (!signer.ok) return signer
+  if (signer.value === agreement.requesterAddress || signer.value === agreement.providerAddress) return refuse('E_OPPOSING', 'a party to the dispute signed the opposing receipt')
+  return undefined
+}
+
+function signatureRefusal(digest: Uint8Array, signature: string | undefined, address: string, what: string): Refusal | undefined {
+  if (signature === undefined) return refuse('E_SIGNATURE_MISSING', `${what} is not signed`)
+  const signer = recoverMoney(digest, signature)
+  if (!signer.ok) return signer
+  return signer.value === address ? undefined : refuse('E_SIGNATURE', `${what} is signed by ${signer.value}, not by ${address} (digest ${toHex(digest).slice(0, 18)}…)`)
+}

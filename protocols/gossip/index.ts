@@ -1,0 +1,5 @@
+export { ANY_REGION, marketOf, marketsOf, topicOf } from './constants.ts'
+export { freshness, MAX_OFFER_FRAME_BYTES, OfferGossip } from './offers.ts'
+export type { OfferGossipInit } from './offers.ts'
+export { offerGossipSub } from './params.ts'
+export type { ScoredGossipSub } from './params.ts'
