@@ -1,0 +1,172 @@
+import { documentCid } from '../../src/codec/hasher.ts'
+import { arePathsApart, jobCodec, safePath } from '../../src/documents/job.ts'
+import type { ContentInput, JobDocument } from '../../src/documents/job.ts'
+import { HearthError } from '../../src/errors.ts'
+import type { JobSpec } from '../../src/job/spec.ts'
+import type { Source } from '../../src/job/spec-fields.ts'
+import { PARAMS } from '../../src/params.ts'
+import { formatSize } from '../../src/units.ts'
+import { nativeHasher } from '../keys/native-hasher.ts'
+import { importAll } from './import-all.ts'
+import type { ImportProgress, JobStore } from './import-all.ts'
+import { checkModule, locate } from './local-source.ts'
+import type { Local } from './local-source.ts'
+import { resolvePlacement } from './provider-sets.ts'
+
+export interface ResolveRequest {
+  spec: JobSpec
+  /** Where the spec's paths begin, and what they may not leave. */
+  baseDir: string
+  /** Own PeerId. */
+  requester: string
+  nowWallMs: number
+  /** 16 random bytes: makes every submission a job of its own. */
+  nonce: Uint8Array
+  store: JobStore
+  /** `requester.providerSets` of the configuration. */
+  providerSets?: Readonly<Record<string, readonly string[]>>
+  onProgress?: (progress: ImportProgress) => void
+  signal?: AbortSignal
+}
+
+export interface ResolvedJob {
+  document: JobDocument
+  /** CID of the document's canonical bytes. */
+  id: string
+  raw: Uint8Array
+  /** Every CID that the job needs its requester to serve, each once. */
+  roots: string[]
+}
+
+/** What one key's source turned out to be: a local thing to import, or stored content. */
+type Found = { from: 'disk', local: Local } | { from: 'store', cid: string, kind: 'file' | 'folder', sizeBytes: number }
+type Content = Pick<ContentInput, 'cid' | 'kind' | 'sizeBytes'>
+
+/** Stands for a CID that is not known yet, so that the document's size is checked before anything is imported. */
+const UNKNOWN_CID = 'bafkreiaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'
+
+interface Parts {
+  module?: Found
+  stdin?: Found
+  inputs: { path: string, found: Found }[]
+  files: { path: string, found: Found }[]
+}
+
+/**
+ * Turns a checked job file into a job: looks at everything it names, and only when all of it is right imports it.
+ * Throws `E_JOB_…`; whatever was imported until then is released again.
+ */
+export async function resolveJob(request: ResolveRequest): Promise<ResolvedJob> {
+  const placement = resolvePlacement(request.spec.placement, request.providerSets ?? {})
+  const parts = await findParts(request)
+  checkParts(parts)
+  const draft = makeDocument(request, placement, parts, (found) => found.from === 'disk' ? { cid: UNKNOWN_CID, kind: found.local.kind, sizeBytes: found.local.sizeBytes } : found)
+  encode(draft)
+  const all = [parts.module, parts.stdin, ...parts.inputs.map(({ found }) => found), ...parts.files.map(({ found }) => found)].filter((found) => found !== undefined)
+  const locals = all.flatMap((found) => found.from === 'disk' ? [found.local] : [])
+  const imported = await importAll(locals, request)
+  try {
+    const contentOf = (found: Found): Content => found.from === 'store' ? found : imported.get(found.local.path) ?? { cid: UNKNOWN_CID, kind: found.local.kind, sizeBytes: found.local.sizeBytes }
+    const document = makeDocument(request, placement, parts, contentOf)
+    const raw = encode(document)
+    return { document, raw, id: documentCid(nativeHasher, raw), roots: [...new Set(all.map((found) => contentOf(found).cid))] }
+  } catch (error) {
+    for (const { cid } of imported.values()) await request.store.release(cid)
+    throw error
+  }
+}
+
+async function findParts(request: ResolveRequest): Promise<Parts> {
+  const { spec, baseDir } = request
+  const find = (source: Source, key: string, kind: 'file' | 'any'): Promise<Found> => findSource(source, key, kind, request)
+  const parts: Parts = { inputs: [], files: [] }
+  if (spec.engine.kind === 'wasm') {
+    parts.module = await find(spec.engine.module, 'module', 'file')
+    if (parts.module.from === 'disk') await checkModule(parts.module.local)
+  }
+  if (spec.stdin !== undefined) parts.stdin = await find(spec.stdin, 'stdin', 'file')
+  for (const { path, source } of spec.inputs) parts.inputs.push({ path, found: await find(source, `inputs.${path}`, 'any') })
+  if (spec.map?.kind === 'files') parts.files = await findFiles(spec.map.folder, baseDir)
+  return parts
+}
+
+async function findSource(source: Source, key: string, kind: 'file' | 'any', { baseDir, store }: ResolveRequest): Promise<Found> {
+  if (source.kind === 'path') return { from: 'disk', local: await locate(source.path, baseDir, { key, kind }) }
+  const stored = await store.stat(source.cid)
+  if (stored === undefined) throw new HearthError('E_JOB_CID', `${key}: ${source.cid} is not in this node's store`, 'Name a path, or fetch the content first')
+  if (kind === 'file' && stored.kind !== 'file') throw new HearthError('E_JOB_KIND', `${key}: ${source.cid} is a folder, and a file is needed`, 'Name the CID of a file in it')
+  return { from: 'store', cid: source.cid, kind: stored.kind, sizeBytes: stored.sizeBytes }
+}
+
+/** One task a file: all below the folder but names that begin with a dot, which systems leave behind by themselves. */
+async function findFiles(folder: Source, baseDir: string): Promise<Parts['files']> {
+  const written = folder.kind === 'path' ? folder.path : folder.cid
+  const { files } = await locate(written, baseDir, { key: 'map.files', kind: 'folder' })
+  const seen = files.filter(({ path }) => !path.split('/').some((part) => part.startsWith('.')))
+  if (seen.length === 0) throw new HearthError('E_JOB_EMPTY', `map.files: the folder ${written} holds no file but hidden ones`, 'Put files into it, or name another')
+  if (seen.length > PARAMS.maxTasks) throw new HearthError('E_JOB_SIZE', `map.files: ${written} holds ${seen.length} files, more than ${PARAMS.maxTasks} tasks`, 'Name a smaller folder, or map over a list of folders')
+  return seen.map(({ path, hostPath, sizeBytes }) => ({ path, found: { from: 'disk', local: { written: `${written}/${path}`, path: hostPath, kind: 'file', sizeBytes, files: [] } } }))
+}
+
+function sizeOf(found: Found): number {
+  return found.from === 'disk' ? found.local.sizeBytes : found.sizeBytes
+}
+
+function checkParts({ inputs, files, module, stdin }: Parts): void {
+  const bad = files.find(({ path }) => !safePath.safeParse(path).success)
+  if (bad !== undefined) throw badName('map.files', bad.path)
+  const places = inputs.map(({ path }) => path)
+  if (!arePathsApart([...places, ...files.map(({ path }) => path)])) {
+    const clash = files.find(({ path }) => !arePathsApart([...places, path]))
+    throw new HearthError('E_JOB_CONFLICT', `map.files: the file ${clash?.path ?? ''} would take the place of an input below /in`, 'Rename the input')
+  }
+  for (const { path, found } of inputs) if (found.from === 'disk') checkNames(path, found.local)
+  const total = [module, stdin, ...inputs.map(({ found }) => found), ...files.map(({ found }) => found)].reduce((sum, found) => sum + (found === undefined ? 0 : sizeOf(found)), 0)
+  if (total > PARAMS.maxInputBytes) throw new HearthError('E_JOB_SIZE', `the job's files have ${formatSize(total)}, more than ${formatSize(PARAMS.maxInputBytes)}`, 'Send less')
+}
+
+/** Names in an input folder reach the program's file tree, whose rules are those of every other path. */
+function checkNames(place: string, local: Local): void {
+  const bad = local.files.find(({ path }) => !safePath.safeParse(`${place}/${path}`).success)
+  if (bad !== undefined) throw badName(`inputs.${place}`, bad.path)
+}
+
+function badName(key: string, path: string): HearthError {
+  return new HearthError('E_JOB_PATH', `${key}: the name ${JSON.stringify(path)} can not be used on every host`, 'Rename it: no "-" in front, no control characters or backslashes, 512 characters at most')
+}
+
+function makeDocument({ spec, requester, nowWallMs, nonce }: ResolveRequest, placement: JobDocument['placement'], parts: Parts, contentOf: (found: Found) => Content): JobDocument {
+  const content = (found: Found): Content => { const { cid, kind, sizeBytes } = contentOf(found); return { cid, kind, sizeBytes } }
+  const module = parts.module === undefined ? undefined : content(parts.module)
+  const { map } = spec
+  return {
+    v: 1,
+    name: spec.name,
+    requester,
+    createdWallMs: nowWallMs,
+    nonce,
+    engine: spec.engine.kind === 'wasm' ? { kind: 'wasm', module: module?.cid ?? UNKNOWN_CID, moduleBytes: module?.sizeBytes ?? 0 } : spec.engine,
+    args: spec.args,
+    env: spec.env,
+    inputs: parts.inputs.map(({ path, found }) => ({ path, ...content(found) })),
+    ...(parts.stdin === undefined ? {} : { stdin: content(parts.stdin).cid }),
+    outputs: spec.outputs,
+    ...(map === undefined ? {} : { map: map.kind === 'files' ? { kind: 'files', files: parts.files.map(({ path, found }) => ({ path, ...content(found) })) } : map }),
+    resources: spec.resources,
+    limits: spec.limits,
+    replication: spec.replication,
+    retries: spec.retries,
+    selection: spec.selection,
+    ...(spec.priceCapWei === undefined ? {} : { priceCapWei: spec.priceCapWei }),
+    placement
+  }
+}
+
+function encode(document: JobDocument): Uint8Array {
+  try {
+    return jobCodec.encode(document)
+  } catch (error) {
+    if (error instanceof HearthError && error.code === 'E_DOCUMENT_SIZE') throw new HearthError('E_JOB_SIZE', `the job is too large to send: ${error.message}`, 'Map over fewer files, or use shorter names and arguments', { cause: error })
+    throw error
+  }
+}
