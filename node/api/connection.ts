@@ -131,7 +131,7 @@ export class Connection {
     this.#calls.set(id, call)
     try {
       if (!isMethod(method)) throw new HearthError('E_API_METHOD', `There is no method "${method.slice(0, 64)}"`, `Methods are: ${Object.keys(PARAMETERS).join(', ')}`)
-      const returned = invoke(await this.#api(), method, frame.params)
+      const returned = invoke(await this.#api(), method, frame.params, call.abort.signal)
       if (isStream(returned)) await this.#pump(id, call, returned)
       else this.#write({ id, result: await returned })
     } catch (err) {
@@ -198,11 +198,11 @@ function parseFrame(line: string): ClientFrame | undefined {
 }
 
 /** Checks the parameter, then calls. Throws E_API_PARAMS. */
-function invoke<M extends Method>(api: NodeApi, method: M, params: unknown): ReturnType<NodeApi[M]> {
+function invoke<M extends Method>(api: NodeApi, method: M, params: unknown, signal: AbortSignal): ReturnType<NodeApi[M]> {
   const parsed = PARAMETERS[method].safeParse(params)
   if (!parsed.success) throw new HearthError('E_API_PARAMS', `${method}: ${describeIssue(parsed.error)}`, 'The methods and their parameters are in node/api/contract.ts')
-  const call = api[method].bind(api) as (argument: unknown) => ReturnType<NodeApi[M]>
-  return call(parsed.data)
+  const call = api[method].bind(api) as (argument: unknown, signal: AbortSignal) => ReturnType<NodeApi[M]>
+  return call(parsed.data, signal)
 }
 
 function isStream(value: Promise<unknown> | AsyncIterable<unknown>): value is AsyncIterable<unknown> {

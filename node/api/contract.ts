@@ -4,7 +4,8 @@ import type { Notice } from '../../src/core/effect.ts'
 import type { SharePolicy } from '../../src/market/share.ts'
 
 /**
- * Everything a person or a program can ask of a running node. The REPL, the command line, the local socket and the
+ * Everything a person or a program can ask of a running node. Streams end at once when their `signal` aborts, also while
+ * they wait: a reader that went away must not be remembered until the next event. The REPL, the command line, the local socket and the
  * JavaScript client all speak this one interface, so what one can do, each can. All values are plain JSON.
  */
 export interface NodeApi {
@@ -18,7 +19,7 @@ export interface NodeApi {
   /** Why a job waits, or ended as it did; or why this host has no work (`idle`). */
   why(idOrIdle: string): Promise<WhyReport>
   /** Bytes of a task's output while it runs and after. Ends when the task has ended, unless `follow` is false: then at once. */
-  logs(request: { job: string, task?: number, stream: 'stdout' | 'stderr' | 'both', follow: boolean }): AsyncIterable<LogChunk>
+  logs(request: { job: string, task?: number, stream: 'stdout' | 'stderr' | 'both', follow: boolean }, signal?: AbortSignal): AsyncIterable<LogChunk>
   /** Writes results below `to`: one folder a task (the task's folder itself for a job of one task). */
   results(request: { job: string, to: string, task?: number, /** Fetch a first result before the vote. */ unverified?: boolean }): Promise<ResultsReport>
   cancel(id: string): Promise<void>
@@ -33,7 +34,7 @@ export interface NodeApi {
   resume(): Promise<void>
   doctor(): Promise<Check[]>
   /** Live notices: of one job until it ends, or of everything until the caller stops. Begins with what happened so far when `job` is given. */
-  events(request: { job?: string }): AsyncIterable<Timestamped>
+  events(request: { job?: string }, signal?: AbortSignal): AsyncIterable<Timestamped>
   dial(multiaddr: string): Promise<{ peer: string }>
   /** Stops taking work, waits for running tasks up to `withinMs`, then stops. */
   shutdown(request: { withinMs: number }): Promise<void>

@@ -20,7 +20,7 @@ const PROGRESS_STEP = 0.1
  */
 export async function followJob(api: NodeApi, id: string, out: Out, withLogs: boolean): Promise<JobDetail | undefined> {
   out.shows(id)
-  const model = JobModel.of(await api.job(id))
+  const model = new JobModel(await api.job(id))
   const tail = new LogTail()
   const stop = new AbortController()
   const signal = AbortSignal.any([out.signal, stop.signal])
@@ -28,7 +28,7 @@ export async function followJob(api: NodeApi, id: string, out: Out, withLogs: bo
   const logs = withLogs && out.live ? readTail(api, id, tail, signal) : Promise.resolve()
   const say = out.live ? undefined : milestones(model, out)
   try {
-    for await (const notice of untilAborted(api.events({ job: id }), signal)) {
+    for await (const notice of untilAborted(api.events({ job: id }, signal), signal)) {
       model.apply(notice)
       say?.(notice)
     }
@@ -60,7 +60,7 @@ class LogTail {
 
 async function readTail(api: NodeApi, id: string, tail: LogTail, signal: AbortSignal): Promise<void> {
   try {
-    for await (const chunk of untilAborted(api.logs({ job: id, stream: 'both', follow: true }), signal)) tail.add(chunk)
+    for await (const chunk of untilAborted(api.logs({ job: id, stream: 'both', follow: true }, signal), signal)) tail.add(chunk)
   } catch {
     // the tail is an extra: `logs` says what is wrong with it
   }

@@ -46,6 +46,16 @@ export function parseWords(command: CommandWords, words: readonly string[]): Par
   }
 }
 
+/** `--dataDir` means `--data-dir`: settings and options are written either way. */
+function knownSpelling(table: OptionTable, word: string): string {
+  const match = /^--([A-Za-z][\w-]*)(=.*)?$/s.exec(word)
+  const [, name = '', value = ''] = match ?? []
+  if (match === null || Object.hasOwn(table, name)) return word
+  const loose = (text: string): string => text.toLowerCase().replace(/[_-]/g, '')
+  const known = Object.keys(table).find((one) => loose(one) === loose(name))
+  return known === undefined ? word : `--${known}${value}`
+}
+
 type Token = NonNullable<ReturnType<typeof parseArgs>['tokens']>[number]
 
 function tokenize(table: OptionTable, words: readonly string[]): Token[] {
@@ -53,7 +63,9 @@ function tokenize(table: OptionTable, words: readonly string[]): Token[] {
     type: spec.kind === 'flag' ? 'boolean' as const : 'string' as const,
     ...(spec.short === undefined ? {} : { short: spec.short })
   }]))
-  return parseArgs({ args: [...words], options, strict: false, tokens: true, allowPositionals: true }).tokens
+  const end = words.indexOf('--')
+  const args = words.map((word, i) => end !== -1 && i > end ? word : knownSpelling(table, word))
+  return parseArgs({ args, options, strict: false, tokens: true, allowPositionals: true }).tokens
 }
 
 /** `run FILE ARGS`: what follows the file is the program's, even where it looks like ours. */
@@ -67,11 +79,11 @@ function splitForeign(command: CommandWords, table: OptionTable, words: readonly
 
 function keyOption(command: CommandWords, table: OptionTable, rawName: string, value: string | undefined): string {
   const name = rawName.replace(/^-+/, '')
-  if (command.keyOptions === true && rawName.startsWith('--') && /^[A-Za-z][\w-]*(\.[\w-]+)+$/.test(name)) {
+  const meant = nearest(name, Object.keys(table))
+  if (command.keyOptions === true && rawName.startsWith('--') && (name.includes('.') || (value !== undefined && meant === undefined))) {
     if (value === undefined) throw new UsageError('E_OPTION_VALUE', `--${name} needs a value`, `Write --${name}=VALUE`)
     return `${name}=${value}`
   }
-  const meant = nearest(name, Object.keys(table))
   throw new UsageError('E_OPTION_UNKNOWN', `${command.name} has no option ${rawName}`, `${meant === undefined ? '' : `Did you mean --${meant}? `}See \`${command.name} --help\``)
 }
 

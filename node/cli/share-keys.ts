@@ -1,11 +1,11 @@
-import { ENGINES } from '../../src/documents/resources.ts'
-import { sharePolicy } from '../../src/market/share.ts'
 import { HearthError } from '../../src/errors.ts'
-import { formatDuration, formatSize, parseDuration, parseSize } from '../../src/units.ts'
-import { formatHours, parseHours } from './hours.ts'
+import { formatSize, parseDuration, parseSize } from '../../src/units.ts'
+import { formatHours } from './hours.ts'
 import { didYouMean } from './suggest.ts'
 import { clean } from './term/text.ts'
+import { duration } from './term/time.ts'
 import { UsageError } from './usage-error.ts'
+import type { EngineKind } from '../../src/documents/resources.ts'
 import type { SharePolicy } from '../../src/market/share.ts'
 
 /** One thing an owner can set with `share`: how it is written, and what it means. */
@@ -16,9 +16,13 @@ export interface ShareKey {
   /** Values to complete. */
   values?: readonly string[]
   show(policy: SharePolicy): string
-  read(text: string): Partial<SharePolicy>
+  read(text: string, parsers: Parsers): Partial<SharePolicy>
 }
 
+/** What is loaded only when something is changed. */
+interface Parsers { parseHours: (text: string) => SharePolicy['hours'][number] | undefined }
+
+const ENGINES: readonly EngineKind[] = ['wasm', 'container']
 const ON_OFF = ['on', 'off'] as const
 
 function onOff(text: string): boolean {
@@ -54,6 +58,15 @@ function engines(text: string): SharePolicy['engines'] {
   })
 }
 
+function hours(text: string, { parseHours }: Parsers): SharePolicy['hours'] {
+  if (['always', 'none'].includes(text.trim())) return []
+  return text.split(',').map((part) => {
+    const parsed = parseHours(part)
+    if (parsed === undefined) throw new UsageError('E_SHARE_VALUE', `"${part.trim()}" are not hours`, 'Write for instance "22:00-08:00", "mon-fri 18:00-07:30, sat+sun 00:00-24:00", or always')
+    return parsed
+  })
+}
+
 export const SHARE_KEYS = {
   enabled: { help: 'Lend at all; off makes this node one that only sends jobs', example: 'on', values: ON_OFF, show: (policy) => policy.enabled ? 'on' : 'off', read: (text) => ({ enabled: onOff(text) }) },
   cores: { help: 'Processor cores lent at most', example: '4', show: (policy) => String(policy.cores), read: (text) => ({ cores: number(text) }) },
@@ -62,21 +75,37 @@ export const SHARE_KEYS = {
   gpus: { help: 'Lend graphics cards', example: 'on', values: ON_OFF, show: (policy) => policy.gpus ? 'on' : 'off', read: (text) => ({ gpus: onOff(text) }) },
   engines: { help: 'What kinds of programs may run', example: 'wasm', values: ENGINES, show: (policy) => list(policy.engines, 'none'), read: (text) => ({ engines: engines(text) }) },
   region: { help: 'A label for where this PC is, which jobs may ask for', example: 'eu-west', show: (policy) => clean(policy.region), read: (text) => ({ region: text }) },
-  'max-run': { help: 'Longest run of one task', example: '2h', show: (policy) => formatDuration(policy.maxRunMs), read: (text) => ({ maxRunMs: parseDuration(text) }) },
-  'max-input': { help: 'Most input fetched for one task', example: '4GiB', show: (policy) => formatSize(policy.maxInputBytes), read: (text) => ({ maxInputBytes: parseSize(text) }) },
-  hours: { help: 'When to lend, in local time', example: '"mon-fri 22:00-08:00, sat+sun 00:00-24:00"', values: ['always'], show: (policy) => formatHours(policy.hours), read: (text) => ({ hours: parseHours(text) }) },
-  'only-when-idle': { help: 'Lend only while nobody uses this PC', example: 'on', values: ON_OFF, show: (policy) => policy.onlyWhenIdle ? 'on' : 'off', read: (text) => ({ onlyWhenIdle: onOff(text) }) },
-  'busy-programs': { help: 'Programs that count as use while they run, such as a game', example: 'factorio,blender', show: (policy) => list(policy.busyPrograms, 'none'), read: (text) => ({ busyPrograms: text === 'none' ? [] : text.split(',').map((word) => word.trim()).filter((word) => word !== '') }) },
+  maxRun: { help: 'Longest run of one task', example: '2h', show: (policy) => duration(policy.maxRunMs), read: (text) => ({ maxRunMs: parseDuration(text) }) },
+  maxInput: { help: 'Most input fetched for one task', example: '4GiB', show: (policy) => formatSize(policy.maxInputBytes), read: (text) => ({ maxInputBytes: parseSize(text) }) },
+  hours: { help: 'When to lend, in local time', example: '"mon-fri 22:00-08:00, sat+sun 00:00-24:00"', values: ['always'], show: (policy) => formatHours(policy.hours), read: (text, parsers) => ({ hours: hours(text, parsers) }) },
+  onlyWhenIdle: { help: 'Lend only while nobody uses this PC', example: 'on', values: ON_OFF, show: (policy) => policy.onlyWhenIdle ? 'on' : 'off', read: (text) => ({ onlyWhenIdle: onOff(text) }) },
+  busyPrograms: { help: 'Programs that count as use while they run, such as a game', example: 'factorio,blender', show: (policy) => list(policy.busyPrograms, 'none'), read: (text) => ({ busyPrograms: text === 'none' ? [] : text.split(',').map((word) => word.trim()).filter((word) => word !== '') }) },
   allow: { help: 'Work only for these peers; none: for everybody', example: '12D3KooW…', values: ['none'], show: (policy) => list(policy.allow, 'everybody'), read: (text) => ({ allow: words(text) }) },
   deny: { help: 'Never work for these peers', example: '12D3KooW…', values: ['none'], show: (policy) => list(policy.deny, 'nobody'), read: (text) => ({ deny: words(text) }) },
-  'max-faults': { help: 'Refuse requesters whose jobs failed here more often than this, after ten jobs', example: '50%', show: (policy) => `${Math.round(policy.maxRequesterFaultShare * 100)} %`, read: (text) => ({ maxRequesterFaultShare: share(text) }) }
+  maxRequesterFaultShare: { help: 'Refuse requesters whose jobs failed here more often than this, after ten jobs', example: '50%', show: (policy) => `${Math.round(policy.maxRequesterFaultShare * 100)} %`, read: (text) => ({ maxRequesterFaultShare: share(text) }) }
 } as const satisfies Record<string, ShareKey>
 
-export const SHARE_NAMES = Object.keys(SHARE_KEYS) as (keyof typeof SHARE_KEYS)[]
+export const SHARE_NAMES = Object.keys(SHARE_KEYS) as ShareName[]
 
 /** `cores 4`, `cores=4 memory=8GiB`, or a mixture; values are checked as the node checks them. Throws UsageError. */
-export function readShare(texts: readonly string[]): Partial<SharePolicy> {
+export async function readShare(texts: readonly string[]): Promise<Partial<SharePolicy>> {
+  const pairs = readPairs(texts)
+  if (pairs.length === 0) return {}
+  const [{ parseHours }, { sharePolicy }] = await Promise.all([import('../config/index.ts'), import('../../src/market/share.ts')])
   const change: Partial<SharePolicy> = {}
+  for (const [name, value] of pairs) {
+    const one = readOne(name, value, { parseHours })
+    const parsed = sharePolicy.partial().safeParse(one)
+    if (!parsed.success) throw new UsageError('E_SHARE_VALUE', `share ${name}: "${clean(value)}" does not fit: ${parsed.error.issues[0]?.message ?? ''}`, `For instance: share ${name}=${SHARE_KEYS[name].example}`)
+    Object.assign(change, one)
+  }
+  return change
+}
+
+type ShareName = keyof typeof SHARE_KEYS
+
+function readPairs(texts: readonly string[]): [ShareName, string][] {
+  const pairs: [ShareName, string][] = []
   const rest = [...texts]
   for (let text = rest.shift(); text !== undefined; text = rest.shift()) {
     const equals = text.indexOf('=')
@@ -84,23 +113,19 @@ export function readShare(texts: readonly string[]): Partial<SharePolicy> {
     const value = equals === -1 ? rest.shift() : text.slice(equals + 1)
     const key = SHARE_NAMES.find((one) => one === name)
     if (key === undefined) throw new UsageError('E_SHARE_KEY', `There is nothing to share called "${clean(name)}"`, didYouMean(name, SHARE_NAMES, `Keys: ${SHARE_NAMES.join(', ')}`))
-    const spec: ShareKey = SHARE_KEYS[key]
-    if (value === undefined || value === '') throw new UsageError('E_SHARE_VALUE', `share ${key} needs a value`, `For instance: share ${key}=${spec.example}`)
-    Object.assign(change, readOne(key, spec, value))
+    if (value === undefined || value === '') throw new UsageError('E_SHARE_VALUE', `share ${key} needs a value`, `For instance: share ${key}=${SHARE_KEYS[key].example}`)
+    if (pairs.some(([before]) => before === key)) throw new UsageError('E_SHARE_KEY', `share ${key} is given twice`, 'Give it once')
+    pairs.push([key, value])
   }
-  return change
+  return pairs
 }
 
-function readOne(name: string, spec: ShareKey, text: string): Partial<SharePolicy> {
-  const example = `For instance: share ${name}=${spec.example}`
-  let change: Partial<SharePolicy>
+function readOne(name: ShareName, text: string, parsers: Parsers): Partial<SharePolicy> {
+  const spec: ShareKey = SHARE_KEYS[name]
   try {
-    change = spec.read(text)
+    return spec.read(text, parsers)
   } catch (err) {
     if (err instanceof HearthError) throw new UsageError('E_SHARE_VALUE', `share ${name}: ${err.message}`, err.hint, { cause: err })
     throw err
   }
-  const parsed = sharePolicy.partial().safeParse(change)
-  if (!parsed.success) throw new UsageError('E_SHARE_VALUE', `share ${name}: "${clean(text)}" does not fit: ${parsed.error.issues[0]?.message ?? ''}`, example)
-  return change
 }

@@ -1,6 +1,7 @@
 import type { NodeApi, NodeStatus, SubmitRequest, Estimate, JobSummary, JobDetail, WhyReport, LogChunk, ResultsReport, PeerSummary, AdSummary, ShareReport, Check, Timestamped } from '../api/contract.ts'
 import type { Argument, CallMethod, Item, Result, StreamMethod } from '../api/methods.ts'
 import { HearthError } from '../../src/errors.ts'
+import { untilAborted } from '../api/until-aborted.ts'
 import { Link } from './link.ts'
 
 /**
@@ -23,7 +24,7 @@ export class RemoteApi implements NodeApi {
   jobs(): Promise<JobSummary[]> { return this.#call('jobs', undefined) }
   job(id: string): Promise<JobDetail> { return this.#call('job', id) }
   why(idOrIdle: string): Promise<WhyReport> { return this.#call('why', idOrIdle) }
-  logs(request: Argument<'logs'>): AsyncIterable<LogChunk> { return this.#stream('logs', request) }
+  logs(request: Argument<'logs'>, signal?: AbortSignal): AsyncIterable<LogChunk> { return this.#stream('logs', request, signal) }
   results(request: Argument<'results'>): Promise<ResultsReport> { return this.#call('results', request) }
   cancel(id: string): Promise<void> { return this.#call('cancel', id) }
   rate(request: Argument<'rate'>): Promise<void> { return this.#call('rate', request) }
@@ -34,7 +35,7 @@ export class RemoteApi implements NodeApi {
   pause(): Promise<void> { return this.#call('pause', undefined) }
   resume(): Promise<void> { return this.#call('resume', undefined) }
   doctor(): Promise<Check[]> { return this.#call('doctor', undefined) }
-  events(request: Argument<'events'>): AsyncIterable<Timestamped> { return this.#stream('events', request) }
+  events(request: Argument<'events'>, signal?: AbortSignal): AsyncIterable<Timestamped> { return this.#stream('events', request, signal) }
   dial(multiaddr: string): Promise<{ peer: string }> { return this.#call('dial', multiaddr) }
   shutdown(request: Argument<'shutdown'>): Promise<void> { return this.#call('shutdown', request) }
 
@@ -60,8 +61,8 @@ export class RemoteApi implements NodeApi {
   }
 
   /** Not a generator: one of those could not be returned while it waits for its next item. */
-  #stream<M extends StreamMethod>(method: M, argument: Argument<M>): AsyncIterable<Item<M>> {
-    return {
+  #stream<M extends StreamMethod>(method: M, argument: Argument<M>, signal: AbortSignal | undefined): AsyncIterable<Item<M>> {
+    const items: AsyncIterable<Item<M>> = {
       [Symbol.asyncIterator]: () => {
         let inner: Promise<AsyncIterator<unknown>> | undefined
         const open = async (): Promise<AsyncIterator<unknown>> => (await this.#connected()).stream(method, argument)[Symbol.asyncIterator]()
@@ -78,5 +79,6 @@ export class RemoteApi implements NodeApi {
         }
       }
     }
+    return signal === undefined ? items : untilAborted(items, signal)
   }
 }

@@ -174,7 +174,7 @@ class Session {
   async #followNews(): Promise<void> {
     const { api } = this.#options
     try {
-      for await (const notice of untilAborted(api.events({}), this.#stop.signal)) {
+      for await (const notice of untilAborted(api.events({}, this.#stop.signal), this.#stop.signal)) {
         if (!isNews(notice)) continue
         this.#held.push(notice)
         if (this.#held.length > MAX_HELD_NEWS) this.#held.shift()

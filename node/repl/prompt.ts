@@ -84,9 +84,8 @@ export class Prompt {
 
   /** Takes back what is typed, as a shell does on Ctrl-C. */
   discard(): void {
-    this.#options.output.write('^C\n')
-    Reflect.set(this.#editor, 'prevRows', 0)
     this.#editor.write(null, { ctrl: true, name: 'e' })
+    this.#options.output.write('^C\n')
     this.#screen.hide()
     this.#editor.write(null, { ctrl: true, name: 'u' })
     this.#screen.show()

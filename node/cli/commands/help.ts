@@ -36,7 +36,9 @@ export function helpCommand(commands: () => readonly Command[], place: Place): C
         const known = [...commands().map((one) => one.name), ...TOPICS.map((one) => one.name)]
         throw new UsageError('E_ARGUMENT_VALUE', `There is no help on "${name}"`, didYouMean(name, known, '`help` lists commands and topics'))
       }
-      const extra = topic?.name === 'job' ? await jobReference() : topic?.name === 'errors' ? { value: ERROR_FAMILIES, lines: families } : undefined
+      const extra = topic?.name === 'job' ? reference((await import('../../../src/job/spec-reference.ts')).jobFileReference())
+        : topic?.name === 'config' ? reference(await (await import('../../config/index.ts')).configReference())
+          : topic?.name === 'errors' ? { value: ERROR_FAMILIES, lines: families } : undefined
       out.result({ name, ...(topic === undefined ? {} : { text: topic.text.trim() }), ...(extra === undefined ? {} : { reference: extra.value }) }, (view) => [
         ...(topic === undefined ? [] : topicLines(topic, view)),
         ...(extra === undefined ? [] : ['', ...extra.lines(view)]),
@@ -57,10 +59,10 @@ function families(view: View): string[] {
   return table([{ title: 'code' }, { title: 'means', min: 20 }], ERROR_FAMILIES.map(({ prefix, means }) => [{ text: prefix.endsWith('_') ? `${prefix}…` : prefix, style: 'cyan' }, means]), view)
 }
 
-/** The keys of a job file, from the schema that checks them. */
-async function jobReference(): Promise<{ value: unknown, lines: (view: View) => string[] }> {
-  const { jobFileReference } = await import('../../../src/job/spec-reference.ts')
-  const fields = jobFileReference()
+interface FieldText { key: string, type: string, default?: string, meaning: string, example: string }
+
+/** Keys as the schema that checks them describes them. */
+function reference(fields: readonly FieldText[]): { value: unknown, lines: (view: View) => string[] } {
   return {
     value: fields,
     lines: (view) => fields.flatMap(({ key, type, default: fallback, meaning, example }) => [

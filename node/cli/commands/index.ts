@@ -30,7 +30,7 @@ const NODE_COMMANDS: readonly Command[] = [
 ]
 
 /** The commands of a shell or of the REPL, in the order of help; `local` are those that need more than the node's interface. */
-export function commandsOf(place: Place, local: readonly Command[]): readonly Command[] {
+export function commandsOf(place: Place, local: readonly Command[] = []): readonly Command[] {
   const commands: Command[] = [...local, ...NODE_COMMANDS, helpCommand(() => commands, place)].filter(({ only }) => only === undefined || only === place)
   return commands
 }

@@ -27,7 +27,7 @@ export const logsCommand = defineCommand({
     const merger = new LogMerger()
     const prefixer = new LinePrefixer()
     let printed = false
-    for await (const chunk of untilAborted(api.logs(request), out.signal)) {
+    for await (const chunk of untilAborted(api.logs(request, out.signal), out.signal)) {
       printed = true
       if (out.json) { out.item(chunk, () => []); continue }
       const bytes = merger.next(chunk)

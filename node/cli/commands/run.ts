@@ -74,13 +74,13 @@ export const runCommand = defineCommand({
 /** Prints what the program prints, with a live view until it begins. Settles when the job has ended. */
 async function stream(api: NodeApi, id: string, out: Out): Promise<{ stdout: string, stderr: string }> {
   out.shows(id)
-  const model = JobModel.of(await api.job(id))
+  const model = new JobModel(await api.job(id))
   const progress = out.progress((view) => jobLiveView(model, [], view))
   const merger = new LogMerger()
   const kept = { stdout: [] as Uint8Array[], stderr: [] as Uint8Array[] }
   let keptBytes = 0
   const logs = async (): Promise<void> => {
-    for await (const chunk of untilAborted(api.logs({ job: id, stream: 'both', follow: true }), out.signal)) {
+    for await (const chunk of untilAborted(api.logs({ job: id, stream: 'both', follow: true }, out.signal), out.signal)) {
       const bytes = merger.next(chunk)
       if (bytes === undefined) continue
       progress.end()
@@ -89,7 +89,7 @@ async function stream(api: NodeApi, id: string, out: Out): Promise<{ stdout: str
     }
   }
   const events = async (): Promise<void> => {
-    for await (const notice of untilAborted(api.events({ job: id }), out.signal)) model.apply(notice)
+    for await (const notice of untilAborted(api.events({ job: id }, out.signal), out.signal)) model.apply(notice)
   }
   try {
     await Promise.all([logs(), events()])

@@ -15,11 +15,11 @@ export const shareCommand = defineCommand({
   examples: [
     { line: 'share', says: 'what is lent now' },
     { line: 'share cores=4 memory=8GiB', says: 'lend no more than this' },
-    { line: 'share only-when-idle on', says: 'never while you use the PC' },
+    { line: 'share onlyWhenIdle on', says: 'never while you use the PC' },
     { line: 'share hours "22:00-08:00"', says: 'only at night' }
   ],
   async run(api, { changes }, out) {
-    const change = readShare(changes)
+    const change = await readShare(changes)
     const report = changes.length === 0 ? await api.share() : await api.setShare(change)
     out.result(report, (view) => shareView(report, view))
   }

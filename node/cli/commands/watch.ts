@@ -20,11 +20,14 @@ export const watchCommand = defineCommand({
   async run(api, args, out) {
     const id = args.job === undefined ? undefined : await resolveJob(api, args.job)
     if (id === undefined || out.json) {
-      for await (const notice of untilAborted(api.events(id === undefined ? {} : { job: id }), out.signal)) out.item(notice, (view) => [noticeLine(notice, view, true)])
+      for await (const notice of untilAborted(api.events(id === undefined ? {} : { job: id }, out.signal), out.signal)) out.item(notice, (view) => [noticeLine(notice, view, true)])
       return EXIT_OK
     }
     const job = await followJob(api, id, out, true)
-    if (job === undefined) return EXIT_OK
+    if (job === undefined) {
+      out.note((view) => [view.paint('dim', 'the job goes on')])
+      return EXIT_OK
+    }
     if (!out.live) out.result(job, (view) => jobHead(job, view))
     return job.state === 'done' ? EXIT_OK : EXIT_FAILED
   }

@@ -1,11 +1,18 @@
-import { formatDuration, SECOND_MS } from '../../../src/units.ts'
+import { DAY_MS, formatDuration, HOUR_MS, MINUTE_MS, SECOND_MS } from '../../../src/units.ts'
 
-/** `3 m 2 s ago`, `just now`, `in 5 s`. */
+/** `3 m ago`, `just now`, `in 5 s`: as coarse as people speak. */
 export function relative(wallMs: number, nowWallMs: number): string {
   const ms = nowWallMs - wallMs
-  if (Math.abs(ms) < SECOND_MS) return 'just now'
-  const whole = formatDuration(Math.floor(Math.abs(ms) / SECOND_MS) * SECOND_MS).replace('.0', '')
-  return ms > 0 ? `${whole} ago` : `in ${whole}`
+  const apart = Math.abs(ms)
+  if (apart < SECOND_MS) return 'just now'
+  const unit = [DAY_MS, HOUR_MS, MINUTE_MS, SECOND_MS].find((unit) => apart >= unit) ?? SECOND_MS
+  const text = duration(Math.floor(apart / unit) * unit)
+  return ms > 0 ? `${text} ago` : `in ${text}`
+}
+
+/** As `formatDuration`, without a second part that is nothing: `1 h`, not `1 h 0 m`. */
+export function duration(ms: number): string {
+  return formatDuration(ms).replace(/ 0 [smh]$/, '').replace(/\.0 s$/, ' s')
 }
 
 /** Local time of day, `14:03:22`. */

@@ -1,8 +1,9 @@
-import { formatDuration, formatSize } from '../../../src/units.ts'
+import { formatSize } from '../../../src/units.ts'
 import type { Estimate } from '../../api/contract.ts'
 import { shortId } from '../ids.ts'
 import { fields, table } from '../term/table.ts'
 import { clean, plural, wrap } from '../term/text.ts'
+import { duration } from '../term/time.ts'
 import { cost } from './money.ts'
 import type { View } from '../term/view.ts'
 
@@ -11,21 +12,21 @@ const MAX_ROWS = 20
 export function estimateView(estimate: Estimate, view: View): string[] {
   const { needs, fit, unfit } = estimate
   const gpu = needs.gpus > 0 ? `, ${plural(needs.gpus, 'GPU')}` : ''
-  const duration = estimate.durationMs === undefined
+  const takes = estimate.durationMs === undefined
     ? 'unknown: this program has not run before'
-    : `${formatDuration(estimate.durationMs.low)} to ${formatDuration(estimate.durationMs.high)}`
+    : `${duration(estimate.durationMs.low)} to ${duration(estimate.durationMs.high)}`
   const lines = fields([
     ['tasks', estimate.replicas > 1 ? `${estimate.tasks}, each run by ${plural(estimate.replicas, 'provider')}` : `${estimate.tasks}`],
     ['a task needs', `${plural(needs.cores, 'core')}, ${formatSize(needs.memoryBytes)} memory, ${formatSize(needs.diskBytes)} disk${gpu}`],
     ['to send', `${formatSize(needs.moduleBytes)} program, ${formatSize(needs.inputBytes)} input`],
-    ['takes', duration],
+    ['takes', takes],
     ['costs', cost(estimate.costWei)],
     ['fits', fit.length > 0 ? { text: `${plural(fit.length, 'provider')} now, ${plural(fit.reduce((sum, one) => sum + one.slots, 0), 'slot')}`, style: 'green' } : { text: 'nobody now', style: 'red' }]
   ], view)
   if (fit.length > 0) {
     lines.push('', ...table([
       { title: 'peer' }, { title: 'hardware', min: 10 }, { title: 'region', min: 4, keep: 1 }, { title: 'latency', align: 'right', keep: 2 }, { title: 'slots', align: 'right', keep: 3 }
-    ], fit.slice(0, MAX_ROWS).map((one) => [{ text: shortId(one.peer), style: 'cyan' }, clean(one.hardware), clean(one.region), formatDuration(one.latencyMs), String(one.slots)]), view))
+    ], fit.slice(0, MAX_ROWS).map((one) => [{ text: shortId(one.peer), style: 'cyan' }, clean(one.hardware), clean(one.region), duration(one.latencyMs), String(one.slots)]), view))
     if (fit.length > MAX_ROWS) lines.push(view.paint('dim', plural(fit.length - MAX_ROWS, 'more provider')))
   }
   if (unfit.length > 0) {

@@ -1,8 +1,8 @@
-import { formatDuration } from '../../../src/units.ts'
 import { shortId } from '../ids.ts'
 import { bar, percent } from '../term/bar.ts'
 import { table } from '../term/table.ts'
 import { clean, plural, truncate } from '../term/text.ts'
+import { duration } from '../term/time.ts'
 import { JOB_MARKS, JOB_WORDS } from './icons.ts'
 import { noticeLine } from './notice.ts'
 import type { Cell } from '../term/table.ts'
@@ -31,7 +31,7 @@ function headLine(model: JobModel, view: View): string {
   const { mark, style } = JOB_MARKS[model.state]
   const spinner = model.ended ? mark : SPINNER[Math.floor(view.nowWallMs / SPINNER_MS) % SPINNER.length] ?? mark
   const name = truncate(clean(model.name), Math.max(8, view.width - 44))
-  return `${view.paint(style, spinner)} ${view.paint('bold', name)}  ${view.paint('cyan', shortId(model.id))}  ${view.paint(style, JOB_WORDS[model.state])}  ${view.paint('dim', formatDuration(view.nowWallMs - model.createdWallMs))}`
+  return `${view.paint(style, spinner)} ${view.paint('bold', name)}  ${view.paint('cyan', shortId(model.id))}  ${view.paint(style, JOB_WORDS[model.state])}  ${view.paint('dim', duration(view.nowWallMs - model.createdWallMs))}`
 }
 
 function progressLine(model: JobModel, view: View): string {
@@ -45,7 +45,7 @@ function progressLine(model: JobModel, view: View): string {
     percent(model.fraction()).padStart(5),
     `${model.done.size} of ${plural(model.tasks, 'task')}`,
     ...(rate === undefined || model.tasks < 2 || model.ended ? [] : [`${rate < 10 ? rate.toFixed(1) : Math.round(rate)} tasks/s`]),
-    ...(rate === undefined || left === 0 || model.tasks < 2 || model.ended ? [] : [`${formatDuration(Math.ceil(left / rate) * 1000).replace('.0', '')} left`])
+    ...(rate === undefined || left === 0 || model.tasks < 2 || model.ended ? [] : [`${duration(Math.ceil(left / rate) * 1000)} left`])
   ]
   const barColumns = Math.max(8, Math.min(MAX_BAR_COLUMNS, view.width - notes.join('  ').length - 4))
   const text = truncate(notes.join('  '), Math.max(0, view.width - barColumns - 4))
@@ -60,21 +60,22 @@ function providersTable(providers: readonly ProviderLive[], model: JobModel, vie
     { title: 'done', align: 'right' },
     { title: '', keep: 1 },
     { title: 'failed', align: 'right', keep: 0 },
-    { title: 'working on', min: 10, keep: 3 }
+    { title: model.ended ? '' : 'working on', min: 10, keep: 3 }
   ], shown.map((one) => [
     { text: shortId(one.peer), style: model.caught.includes(one.peer) ? 'red' : 'cyan' },
     String(one.done),
     { text: '▇'.repeat(Math.ceil(one.done / most * 10)), style: 'ember' },
     one.failed > 0 ? { text: String(one.failed), style: 'red' } : '0',
-    workingOn(one)
+    workingOn(one, model.ended)
   ]), { ...view, width: view.width - 2 }).map((line) => `  ${line}`)
   if (providers.length > shown.length) lines.push(view.paint('dim', `  and ${plural(providers.length - shown.length, 'more provider')}`))
   return lines
 }
 
-function workingOn({ active, wrong }: ProviderLive): Cell {
+function workingOn({ active, wrong }: ProviderLive, ended: boolean): Cell {
   if (wrong > 0) return { text: 'caught: its result was wrong', style: 'red' }
   const named = [...active].slice(0, MAX_ACTIVE_NAMED).map(([task, fraction]) => fraction > 0 && fraction < 1 ? `${task} (${percent(fraction)})` : String(task))
+  if (ended) return ''
   if (named.length === 0) return { text: '–', style: 'dim' }
   return active.size > named.length ? `${named.join(', ')} and ${active.size - named.length} more` : named.join(', ')
 }

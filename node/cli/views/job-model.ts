@@ -1,4 +1,4 @@
-import type { JobDetail, JobState, JobSummary, Timestamped } from '../../api/contract.ts'
+import type { JobDetail, JobState, Timestamped } from '../../api/contract.ts'
 
 /** Providers a live view follows; more than anybody reads. */
 const MAX_PROVIDERS = 1_000
@@ -20,7 +20,6 @@ export class JobModel {
   readonly createdWallMs: number
   state: JobState
   readonly done = new Set<number>()
-  readonly failed = new Set<number>()
   readonly providers = new Map<string, ProviderLive>()
   readonly caught: string[] = []
   tender = { asked: 0, bids: 0, declines: 0 }
@@ -28,17 +27,25 @@ export class JobModel {
   readonly recent: Timestamped[] = []
   readonly #completedWallMs: number[] = []
 
-  constructor(summary: JobSummary) {
-    this.id = summary.id
-    this.name = summary.name
-    this.tasks = summary.tasks
-    this.createdWallMs = summary.createdWallMs
-    this.state = summary.state
-  }
+  /** Notices up to here are part of what the detail says. */
+  readonly #seenWallMs: number
 
-  /** A view of a job that was seen before: counts come from its notices, which repeat what happened. */
-  static of(detail: JobDetail): JobModel {
-    return new JobModel(detail)
+  /** Begins with what is known of a job; its notices, which repeat what happened, go on from there. */
+  constructor(detail: JobDetail) {
+    this.id = detail.id
+    this.name = detail.name
+    this.tasks = detail.tasks
+    this.createdWallMs = detail.createdWallMs
+    this.state = detail.state
+    this.#seenWallMs = detail.timeline.at(-1)?.wallMs ?? 0
+    for (const { peer, done, wrong, failed } of detail.providers.slice(0, MAX_PROVIDERS)) {
+      this.providers.set(peer, { peer, active: new Map(), done, wrong, failed })
+      if (wrong > 0) this.caught.push(peer)
+    }
+    for (const { index, state, peers, fraction } of detail.taskList) {
+      if (state === 'done') this.done.add(index)
+      else for (const peer of peers) this.providers.get(peer)?.active.set(index, fraction)
+    }
   }
 
   get ended(): boolean {
@@ -46,6 +53,15 @@ export class JobModel {
   }
 
   apply(notice: Timestamped): void {
+    const isDone = notice.kind === 'task' && notice.state === 'done'
+    if (notice.wallMs > this.#seenWallMs || (isDone && !this.done.has(notice.task))) this.#count(notice)
+    else if (isDone) this.#completed(notice.wallMs)
+    if (notice.kind === 'task' && notice.state === 'running') return
+    this.recent.push(notice)
+    if (this.recent.length > MAX_RECENT) this.recent.shift()
+  }
+
+  #count(notice: Timestamped): void {
     switch (notice.kind) {
       case 'job': this.state = notice.state; break
       case 'tender': this.tender = { asked: notice.asked, bids: notice.bids, declines: notice.declines }; break
@@ -61,9 +77,6 @@ export class JobModel {
       case 'agreement':
       case 'hosting': break
     }
-    if (notice.kind === 'task' && notice.state === 'running') return
-    this.recent.push(notice)
-    if (this.recent.length > MAX_RECENT) this.recent.shift()
   }
 
   /** Tasks a second over the last half minute; undefined until it means something. */
@@ -100,11 +113,14 @@ export class JobModel {
         for (const one of this.providers.values()) if (one.active.delete(notice.task) && one !== provider) one.done++
         if (provider !== undefined) provider.done++
         this.done.add(notice.task)
-        this.failed.delete(notice.task)
-        this.#completedWallMs.push(notice.wallMs)
-        if (this.#completedWallMs.length > RATE_WINDOW) this.#completedWallMs.shift()
+        this.#completed(notice.wallMs)
         break
     }
+  }
+
+  #completed(wallMs: number): void {
+    this.#completedWallMs.push(wallMs)
+    if (this.#completedWallMs.length > RATE_WINDOW) this.#completedWallMs.shift()
   }
 
   #provider(peer: string): ProviderLive | undefined {

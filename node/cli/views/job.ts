@@ -2,7 +2,7 @@ import type { JobDetail } from '../../api/contract.ts'
 import { shortId } from '../ids.ts'
 import { percent } from '../term/bar.ts'
 import { fields, table } from '../term/table.ts'
-import { clean, plural } from '../term/text.ts'
+import { clean, groupDigits, plural } from '../term/text.ts'
 import { relative } from '../term/time.ts'
 import { errorLines } from './error.ts'
 import { jobHead } from './jobs.ts'
@@ -68,7 +68,9 @@ function urgency(task: Task): number {
 }
 
 function tasksTable(tasks: readonly Task[], view: View): string[] {
-  const shown = tasks.toSorted((a, b) => urgency(a) - urgency(b) || a.index - b.index).slice(0, MAX_TASKS_SHOWN)
+  const telling = tasks.length <= MAX_TASKS_SHOWN ? tasks : tasks.filter((task) => urgency(task) < 2)
+  const shown = telling.toSorted((a, b) => urgency(a) - urgency(b) || a.index - b.index).slice(0, MAX_TASKS_SHOWN)
+  if (shown.length === 0) return [rest(tasks, view)]
   const lines = table([
     { title: 'task', align: 'right' },
     { title: 'state', min: 6 },
@@ -80,14 +82,21 @@ function tasksTable(tasks: readonly Task[], view: View): string[] {
   ], shown.map((task) => [
     String(task.index),
     task.state === 'done' ? { text: task.verified ? 'done' : 'unverified', style: task.verified ? 'green' : 'yellow' } : task.state === 'failed' ? { text: 'failed', style: 'red' } : clean(task.state),
-    task.state === 'done' ? '' : percent(task.fraction),
+    task.state === 'done' || task.fraction === 0 ? '' : percent(task.fraction),
     String(task.attempts),
     task.exitCode === undefined ? '' : String(task.exitCode),
     task.peers.map(shortId).join(' '),
     task.error === undefined ? '' : { text: `${task.error.code}: ${clean(task.error.message)}`, style: 'red' }
   ]), { ...view, width: view.width - 2 })
-  if (tasks.length > shown.length) lines.push(view.paint('dim', `${plural(tasks.length - shown.length, 'more task')}: all of them with --json`))
-  return lines
+  const hidden = tasks.filter((task) => !shown.includes(task))
+  return hidden.length === 0 ? lines : [...lines, rest(hidden, view)]
+}
+
+/** `28 waiting, 20 done`: tasks that are not listed, by state. */
+function rest(tasks: readonly Task[], view: View): string {
+  const counts = new Map<string, number>()
+  for (const { state } of tasks) counts.set(state, (counts.get(state) ?? 0) + 1)
+  return view.paint('dim', `${[...counts].map(([state, count]) => `${groupDigits(count)} ${clean(state)}`).join(', ')}: all of them with --json`)
 }
 
 function timeline(job: JobDetail, view: View): string[] {

@@ -1,10 +1,9 @@
-import { formatDuration } from '../../../src/units.ts'
 import type { JobSummary } from '../../api/contract.ts'
 import { shortId } from '../ids.ts'
 import { bar } from '../term/bar.ts'
 import { table } from '../term/table.ts'
 import { clean, plural } from '../term/text.ts'
-import { relative } from '../term/time.ts'
+import { duration, relative } from '../term/time.ts'
 import { JOB_MARKS, JOB_WORDS } from './icons.ts'
 import { errorLines } from './error.ts'
 import type { View } from '../term/view.ts'
@@ -20,7 +19,7 @@ export function jobsView(jobs: readonly JobSummary[], total: number, view: View)
     { text: `${JOB_MARKS[job.state].mark} ${job.state}`, style: JOB_MARKS[job.state].style },
     `${job.done}/${job.tasks}`,
     job.failed > 0 ? { text: String(job.failed), style: 'red' as const } : '0',
-    formatDuration((job.endedWallMs ?? view.nowWallMs) - job.createdWallMs),
+    duration((job.endedWallMs ?? view.nowWallMs) - job.createdWallMs),
     relative(job.createdWallMs, view.nowWallMs)
   ])
   const lines = table([
@@ -39,7 +38,7 @@ export function jobsView(jobs: readonly JobSummary[], total: number, view: View)
 /** The first lines of whatever is about one job. */
 export function jobHead(job: JobSummary, view: View): string[] {
   const { mark, style } = JOB_MARKS[job.state]
-  const took = formatDuration((job.endedWallMs ?? view.nowWallMs) - job.createdWallMs)
+  const took = duration((job.endedWallMs ?? view.nowWallMs) - job.createdWallMs)
   return [
     `${view.paint(style, mark)} ${view.paint('bold', clean(job.name))}  ${view.paint('cyan', shortId(job.id))}  ${view.paint(style, JOB_WORDS[job.state])}  ${view.paint('dim', took)}`,
     `  ${bar(job.tasks === 0 ? 0 : job.done / job.tasks, Math.min(40, Math.max(8, view.width - 24)), view)}  ${job.done} of ${plural(job.tasks, 'task')}`,

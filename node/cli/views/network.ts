@@ -1,8 +1,9 @@
-import { formatDuration, formatSize } from '../../../src/units.ts'
+import { formatSize } from '../../../src/units.ts'
 import type { AdSummary, PeerSummary } from '../../api/contract.ts'
 import { shortId } from '../ids.ts'
 import { table } from '../term/table.ts'
 import { clean } from '../term/text.ts'
+import { duration } from '../term/time.ts'
 import type { Cell } from '../term/table.ts'
 import type { View } from '../term/view.ts'
 
@@ -20,7 +21,7 @@ export function peersView(peers: readonly PeerSummary[], view: View): string[] {
     { title: 'address', min: 16, keep: 1, cut: 'middle' }
   ], peers.toSorted((a, b) => a.latencyMs - b.latencyMs).map((one) => [
     { text: shortId(one.peer), style: 'cyan' },
-    formatDuration(one.latencyMs),
+    duration(one.latencyMs),
     one.direction === 'inbound' ? 'in' : 'out',
     String(one.completed),
     String(one.failed),
@@ -57,8 +58,8 @@ export function adsView(ads: readonly AdSummary[], view: View): string[] {
     ad.hardware.gpus.length === 0 ? '' : `${ad.free.gpus}/${ad.hardware.gpus.length} ${clean(ad.hardware.gpus[0]?.model ?? '')}`,
     ad.engines.join(' '),
     clean(ad.region),
-    formatDuration(latencyMs),
-    formatDuration(ageMs)
+    duration(latencyMs),
+    duration(ageMs)
   ]), view)
 }
 

@@ -1,7 +1,8 @@
-import { formatDuration, formatSize } from '../../../src/units.ts'
+import { formatSize } from '../../../src/units.ts'
 import type { Check, NodeStatus, ResultsReport } from '../../api/contract.ts'
 import { fields, table } from '../term/table.ts'
 import { clean, plural, wrap } from '../term/text.ts'
+import { duration } from '../term/time.ts'
 import type { Cell } from '../term/table.ts'
 import type { Style } from '../term/paint.ts'
 import type { View } from '../term/view.ts'
@@ -23,7 +24,7 @@ export function statusView(status: NodeStatus, view: View): string[] {
   return fields([
     ['peer', status.peer],
     ['version', `hearth ${status.version}, ${MODES[status.mode]}`],
-    ['up', formatDuration(view.nowWallMs - status.upSinceWallMs)],
+    ['up', duration(view.nowWallMs - status.upSinceWallMs)],
     ['peers', status.peers === 0 ? { text: 'none yet', style: 'yellow' } : plural(status.peers, 'peer')],
     ['lends', lending(status)],
     ['your jobs', `${status.jobs.active} active, ${status.jobs.done} done, ${status.jobs.failed} failed`],

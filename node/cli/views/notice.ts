@@ -46,7 +46,7 @@ function say(notice: Notice): Said {
       const percent = notice.state === 'running' && notice.fraction !== undefined ? `, ${Math.floor(notice.fraction * 100)} %` : ''
       return { ...said, text: `task ${notice.task} ${said.text} ${shortId(notice.peer)}${percent}${because(notice.code, notice.message)}` }
     }
-    case 'caught': return { mark: '!', style: 'red', text: `caught ${shortId(notice.peer)}: its result for task ${notice.task} is wrong${because('E_NONE', notice.message)}` }
+    case 'caught': return { mark: '!', style: 'red', text: `caught ${shortId(notice.peer)} on task ${notice.task}${because('E_NONE', notice.message)}` }
     case 'hosting': {
       const said = HOSTING_SAYS[notice.state]
       return { ...said, text: `task ${notice.task} ${said.text} ${shortId(notice.requester)}${because(notice.code, notice.message)}` }

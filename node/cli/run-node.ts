@@ -1,0 +1,101 @@
+import { join } from 'node:path'
+import { HOUR_MS } from '../../src/units.ts'
+import { ApiServer } from '../api/server.ts'
+import { untilAborted } from '../api/until-aborted.ts'
+import { runRepl } from '../repl/index.ts'
+import { shortId } from './ids.ts'
+import { plural } from './term/text.ts'
+import { noticeLine } from './views/notice.ts'
+import type { Command } from './command.ts'
+import type { RunningNode, SettingsRequest } from './local-host.ts'
+import type { Out } from './out.ts'
+import type { Shell } from './shell.ts'
+
+/** Running tasks of others are waited for when the node is told to stop; a second signal ends the waiting. */
+const DRAIN_MS = HOUR_MS
+const HISTORY_FILE = 'repl-history'
+
+export interface UpRequest {
+  shell: Shell
+  request: SettingsRequest
+  headless: boolean
+  /** Those of the prompt. */
+  commands: readonly Command[]
+}
+
+/** Starts a node, with its prompt on a terminal, and returns when it has stopped. */
+export async function runNode({ shell, request, headless, commands }: UpRequest, out: Out): Promise<void> {
+  const settings = await shell.host.settings(request)
+  for (const warning of settings.warnings) out.note((view) => [view.paint('yellow', `note: ${warning}`)])
+  // the socket first: a second node on this folder is refused before it touches anything
+  const server = await ApiServer.listen({ path: settings.socketPath, version: shell.host.version })
+  try {
+    const node = await start(shell, request, server)
+    const interactive = !headless && !out.json && shell.stdin.isTTY === true && shell.stdout.isTTY === true
+    if (interactive) await attend(shell, node, commands, join(settings.dataDir, HISTORY_FILE), out)
+    else await report(shell, node, settings.dataDir, out)
+  } finally {
+    await server.close()
+  }
+}
+
+async function start(shell: Shell, request: SettingsRequest, server: ApiServer): Promise<RunningNode> {
+  try {
+    const node = await shell.host.start(request)
+    server.serve(node.api)
+    return node
+  } catch (err) {
+    server.fail(err)
+    throw err
+  }
+}
+
+/** Settles when the node has stopped: by itself, by `hearth stop`, or told so by a signal. */
+async function untilStopped(shell: Shell, node: RunningNode): Promise<void> {
+  const off = shell.onSignal((times) => { node.api.shutdown({ withinMs: times === 1 ? DRAIN_MS : 0 }).catch(() => {}) })
+  try {
+    await node.stopped
+  } finally {
+    off()
+  }
+}
+
+/** With its prompt. Leaving the prompt stops the node; stopping the node ends the prompt. */
+async function attend(shell: Shell, node: RunningNode, commands: readonly Command[], historyFile: string, out: Out): Promise<void> {
+  const ended = new AbortController()
+  const stopped = untilStopped(shell, node).finally(() => ended.abort())
+  const off = shell.onSignal(() => ended.abort())
+  let withinMs = 0
+  try {
+    const end = await runRepl({ api: node.api, commands, input: shell.stdin, output: shell.stdout, env: shell.env, cwd: shell.cwd, historyFile, colour: true, signal: ended.signal })
+    withinMs = end?.stopWithinMs ?? DRAIN_MS
+  } finally {
+    off()
+    const progress = out.progress((view) => [view.paint('dim', withinMs > 0 ? 'finishing tasks of others … Ctrl-C stops at once' : 'stopping …')])
+    // a node that stops already answers as well: it does not stop twice
+    await node.api.shutdown({ withinMs }).catch(() => {})
+    await stopped.finally(() => progress.end())
+  }
+}
+
+/** Without a prompt: events as lines, until the node stops. */
+async function report(shell: Shell, node: RunningNode, dataDir: string, out: Out): Promise<void> {
+  const status = await node.api.status()
+  out.item({ kind: 'up', peer: status.peer, version: status.version, addresses: status.addresses, dataDir }, (view) => [
+    `hearth ${status.version} is up as ${view.paint('cyan', shortId(status.peer))} (${status.peer})`,
+    `${plural(status.addresses.length, 'address', 'addresses')}: ${status.addresses.join(' ')}`,
+    `data folder: ${dataDir}`
+  ])
+  const ended = new AbortController()
+  const events = async (): Promise<void> => {
+    for await (const notice of untilAborted(node.api.events({}, ended.signal), ended.signal)) out.item(notice, (view) => [noticeLine(notice, { ...view, width: Number.MAX_SAFE_INTEGER }, true)])
+  }
+  const reading = events()
+  try {
+    await untilStopped(shell, node)
+  } finally {
+    ended.abort()
+    await reading
+  }
+  out.item({ kind: 'down' }, () => ['the node has stopped'])
+}
