@@ -62,11 +62,11 @@ function settingsOf({ config, entries, warnings }: LoadedConfig, passphrase: str
   }
 }
 
-/** The first line of the file, without its end. */
+/** The file's text without its last line end, as the node itself reads it. */
 async function readPassphrase(path: string | undefined): Promise<string | undefined> {
   if (path === undefined) return undefined
   try {
-    return (await readFile(path, 'utf8')).split(/\r?\n/)[0]
+    return (await readFile(path, 'utf8')).replace(/\r?\n$/, '')
   } catch (err) {
     throw new HearthError('E_KEY_PASSPHRASE', `The passphrase file ${path} cannot be read`, 'Check passphraseFile in the configuration, and the file\'s permissions', { cause: err })
   }
