@@ -8,7 +8,7 @@ import { MARKET_EPOCH_MS } from './options.ts'
 /** Announcing all keys over slow lines; whatever is left then waits for the next time. */
 const ANNOUNCE_TIMEOUT_MS = 2 * MINUTE_MS
 /** Peers come in bursts: at the start, after the network came back. */
-const SETTLE_MS = 2 * SECOND_MS
+const SETTLE_MS = SECOND_MS
 /** Not everyone at the same second of the hour. */
 const MAX_JITTER_MS = 2 * MINUTE_MS
 
@@ -26,6 +26,7 @@ export class Announcer {
   #announced: CID[] = []
   #announcedToPeers = 0
   #timer: NodeJS.Timeout | undefined
+  #dueMonoMs = Number.POSITIVE_INFINITY
   #running: AbortController | undefined
   #stopped = false
 
@@ -53,10 +54,16 @@ export class Announcer {
     this.#running?.abort()
   }
 
+  /** Whatever is due earlier stays due: a stream of changes must not put it off for ever. */
   #schedule(inMs: number): void {
-    if (this.#stopped) return
+    const dueMonoMs = performance.now() + inMs
+    if (this.#stopped || dueMonoMs >= this.#dueMonoMs) return
     clearTimeout(this.#timer)
-    this.#timer = setTimeout(() => { void this.#announce() }, inMs)
+    this.#dueMonoMs = dueMonoMs
+    this.#timer = setTimeout(() => {
+      this.#dueMonoMs = Number.POSITIVE_INFINITY
+      void this.#announce()
+    }, inMs)
     this.#timer.unref()
   }
 
