@@ -1,0 +1,46 @@
+import type { SharePolicy } from '../../src/market/share.ts'
+import type { DHT_MODES, LOG_LEVELS } from './schema.ts'
+
+/** The checked, frozen configuration of a node. Units are parsed, paths absolute, `auto` replaced by what it came to. */
+export interface Config {
+  /** Absolute. */
+  readonly dataDir: string
+  readonly passphraseFile?: string
+  readonly network: {
+    readonly port: number
+    /** Multiaddrs, the port filled in. */
+    readonly listen: readonly string[]
+    readonly announce: readonly string[]
+    readonly bootstrap: readonly string[]
+    readonly mdns: boolean
+    readonly upnp: boolean
+    readonly autonat: boolean
+    readonly relayClient: boolean
+    readonly relayServer: boolean
+    readonly dht: typeof DHT_MODES[number]
+    /** Private addresses count as reachable, many nodes may share one, inbound limits are raised. */
+    readonly local: boolean
+    readonly maxConnections: number
+  }
+  /** The first policy of a new node; what the owner saves with `share` wins over it. */
+  readonly share: SharePolicy
+  readonly store: { readonly quotaBytes: number }
+  readonly requester: {
+    readonly bidWindowMs: number
+    readonly maxProviders: number
+    readonly providerSets: Readonly<Record<string, readonly string[]>>
+  }
+  readonly payment: { readonly mode: 'free', readonly allow: readonly string[] }
+  /** Absolute; absent: the place that follows from `dataDir`. */
+  readonly api: { readonly socket?: string }
+  readonly log: { readonly level: typeof LOG_LEVELS[number] }
+}
+
+/** What `auto` and `~` depend on. */
+export interface Machine {
+  cores: number
+  memoryBytes: number
+  homeDir: string
+  /** Where relative paths of options and variables begin. */
+  cwd: string
+}

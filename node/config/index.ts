@@ -1,0 +1,7 @@
+export type { Config, Machine } from './config.ts'
+export { prepareDataDir } from './data-dir.ts'
+export type { ConfigEntry } from './entries.ts'
+export { parseHours } from './fields.ts'
+export { loadConfig } from './load.ts'
+export type { ConfigRequest, LoadedConfig } from './load.ts'
+export { configReference } from './reference.ts'

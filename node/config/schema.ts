@@ -1,0 +1,100 @@
+import { z } from 'zod'
+import { ENGINES } from '../../src/documents/resources.ts'
+import { count, describeFields, duration, field, flag, oneOf, peer, share, size, text, word } from '../../src/job/spec-fields.ts'
+import type { Vocabulary } from '../../src/job/spec-problems.ts'
+import { SET_NAME } from '../../src/job/spec-schema.ts'
+import { PARAMS } from '../../src/params.ts'
+import { MIB, MINUTE_MS } from '../../src/units.ts'
+import { address, autoOr, hours, localPath } from './fields.ts'
+
+const MAX_ADDRESSES = 64
+const MAX_PEERS = 1024
+const MAX_SETS = 64
+const MAX_SET_PEERS = 256
+const MAX_HOURS = 32
+const MAX_PROGRAMS = 128
+const MAX_CONNECTIONS = 10_000
+/** Below this not even one module and its result fit. */
+const MIN_QUOTA_BYTES = 64 * MIB
+const MIN_BID_WINDOW_MS = 10
+
+export const DHT_MODES = ['auto', 'client', 'server', 'off'] as const
+export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const
+
+const BOOTSTRAP_EXAMPLE = '/ip4/203.0.113.7/tcp/4150/p2p/12D3KooW…'
+const peers = (max: number): z.ZodOptional<z.ZodArray<z.ZodType<string>>> => z.array(peer).max(max).optional()
+
+const networkSchema = z.strictObject({
+  port: field(count(0, 65_535), { type: 'number', meaning: 'TCP port; 0 lets the system choose', example: '4150' }),
+  listen: field(z.array(address('/ip4/0.0.0.0/tcp/4150')).max(MAX_ADDRESSES).optional(), { type: 'list of multiaddrs', meaning: 'Where to listen; {port} stands for network.port', example: '[/ip4/127.0.0.1/tcp/4150]' }),
+  announce: field(z.array(address('/ip4/203.0.113.7/tcp/4150')).max(MAX_ADDRESSES).optional(), { type: 'list of multiaddrs', meaning: 'Addresses that others reach this node by, such as a forwarded port, besides those found', example: '[/ip4/203.0.113.7/tcp/4150]' }),
+  bootstrap: field(z.array(address(BOOTSTRAP_EXAMPLE, true)).max(MAX_ADDRESSES).optional(), { type: 'list of multiaddrs with /p2p/', meaning: 'Peers to begin with, besides those on the LAN and those met before', example: `['${BOOTSTRAP_EXAMPLE}']` }),
+  mdns: field(flag, { type: 'true or false', meaning: 'Find nodes on the same LAN', example: 'false' }),
+  upnp: field(flag, { type: 'true or false', meaning: 'Ask the router to forward the port', example: 'false' }),
+  autonat: field(flag, { type: 'true or false', meaning: 'Let peers test whether this node can be reached', example: 'false' }),
+  relayClient: field(flag, { type: 'true or false', meaning: 'Be reachable over relays when not otherwise', example: 'false' }),
+  relayServer: field(flag, { type: 'true or false', meaning: 'Carry others\' connections; for hosts with a public address', example: 'true' }),
+  dht: field(oneOf(DHT_MODES), { type: DHT_MODES.join(', '), meaning: 'Part in the distributed hash table: auto serves once the node can be reached', example: 'client' }),
+  local: field(flag, { type: 'true or false', meaning: 'A network of private addresses only, such as a lab or one machine: they count as reachable, and many nodes may share one', example: 'true' }),
+  maxConnections: field(count(1, MAX_CONNECTIONS), { type: 'number', meaning: 'Connections kept at most', example: '100' })
+})
+
+const shareSchema = z.strictObject({
+  enabled: field(flag, { type: 'true or false', meaning: 'Lend at all; false makes a node that only sends jobs', example: 'false' }),
+  cores: field(autoOr(count(0.1, PARAMS.maxCores, true)), { type: 'number or auto', meaning: 'Processor cores lent at most; auto is half of the machine\'s', example: '4' }),
+  memory: field(autoOr(size(PARAMS.minMemoryBytes, PARAMS.maxMemoryBytes)), { type: 'size or auto', meaning: 'Memory lent at most; auto is a quarter of the machine\'s', example: '8 GiB' }),
+  disk: field(size(0, PARAMS.maxDiskBytes), { type: 'size', meaning: 'Disk lent at most to running tasks', example: '20 GiB' }),
+  gpus: field(flag, { type: 'true or false', meaning: 'Lend graphics cards', example: 'true' }),
+  engines: field(z.array(oneOf(ENGINES)).max(ENGINES.length).optional(), { type: 'list', meaning: 'What kinds of programs may run', example: '[wasm]' }),
+  region: field(text('a region', 32, /^[a-z0-9-]{1,32}$/, 'Write a label of a-z, 0-9 and "-", such as eu-west'), { type: 'label', meaning: 'Where this PC is, as jobs may ask for it', example: 'eu-west' }),
+  maxRun: field(duration(1, PARAMS.maxRunMs), { type: 'duration', meaning: 'Longest run of one task', example: '2 h' }),
+  maxInput: field(size(0, PARAMS.maxInputBytes), { type: 'size', meaning: 'Most input fetched for one task', example: '1 GiB' }),
+  allow: field(peers(MAX_PEERS), { type: 'list of PeerIds', meaning: 'Serve only these, when there are any', example: '[12D3KooW…]' }),
+  deny: field(peers(MAX_PEERS), { type: 'list of PeerIds', meaning: 'Never serve these', example: '[12D3KooW…]' }),
+  hours: field(z.array(hours).max(MAX_HOURS).optional(), { type: 'list of hours', meaning: 'Work only then, in local time; always when empty', example: '["mon-fri 18:00-08:00", "sat+sun 00:00-24:00"]' }),
+  onlyWhenIdle: field(flag, { type: 'true or false', meaning: 'Work only while nobody uses this PC', example: 'true' }),
+  busyPrograms: field(z.array(word(128)).max(MAX_PROGRAMS).optional(), { type: 'list of texts', meaning: 'Programs that count as use while they run', example: '[factorio]' }),
+  maxRequesterFaultShare: field(share, { type: 'share', meaning: 'Refuse requesters more of whose jobs failed here, after ten jobs', example: '30 %' })
+})
+
+const requesterSchema = z.strictObject({
+  bidWindow: field(duration(MIN_BID_WINDOW_MS, MINUTE_MS), { type: 'duration', meaning: 'How long bids are awaited when not enough came yet', example: '3 s' }),
+  maxProviders: field(count(1, MAX_PEERS), { type: 'number', meaning: 'Most hosts that work on one job at once', example: '200' }),
+  providerSets: field(z.record(z.string(), z.array(peer).max(MAX_SET_PEERS)).optional(), { type: 'names and lists of PeerIds', meaning: 'Sets of hosts that jobs name in placement.providers', example: '{ friends: [12D3KooW…] }' })
+})
+
+/** The configuration as people write it, all layers merged. */
+export const configSchema = z.strictObject({
+  dataDir: field(localPath, { type: 'path', meaning: 'The node\'s folder: keys, store, history; only its owner may read it', example: '/srv/hearth' }),
+  passphraseFile: field(localPath.optional(), { type: 'path', meaning: 'A file whose first line unlocks the node\'s key', example: '~/.config/hearth.pass' }),
+  network: field(networkSchema, { type: 'keys below', meaning: 'How this node meets others', example: '{ port: 4150 }' }),
+  share: field(shareSchema, { type: 'keys below', meaning: 'What this PC lends; `hearth share` changes it while the node runs', example: '{ cores: 4 }' }),
+  store: field(z.strictObject({
+    quota: field(size(MIN_QUOTA_BYTES, PARAMS.maxDiskBytes), { type: 'size', meaning: 'Disk for modules, inputs and results; what is no longer needed goes first', example: '50 GiB' })
+  }), { type: 'keys below', meaning: 'The content store', example: '{ quota: 50 GiB }' }),
+  requester: field(requesterSchema, { type: 'keys below', meaning: 'How own jobs are sent', example: '{ bidWindow: 3 s }' }),
+  payment: field(z.strictObject({
+    mode: field(oneOf(['free']), { type: 'free', meaning: 'Nothing is paid; other modes come with payment', example: 'free' }),
+    allow: field(peers(MAX_PEERS), { type: 'list of PeerIds', meaning: 'Peers beyond the LAN that are served for free; everyone when empty', example: '[12D3KooW…]' })
+  }), { type: 'keys below', meaning: 'Payment', example: '{ mode: free }' }),
+  api: field(z.strictObject({
+    socket: field(localPath.optional(), { type: 'path', meaning: 'The local socket that commands use; below the data folder when not set', example: '/run/user/1000/hearth.sock' })
+  }), { type: 'keys below', meaning: 'The local interface', example: '{ socket: /run/user/1000/hearth.sock }' }),
+  log: field(z.strictObject({
+    level: field(oneOf(LOG_LEVELS), { type: LOG_LEVELS.join(', '), meaning: 'What is written to the log', example: 'debug' })
+  }), { type: 'keys below', meaning: 'The log', example: '{ level: debug }' })
+})
+export type ConfigFile = z.output<typeof configSchema>
+
+export const MAX_PROVIDER_SETS = MAX_SETS
+export const PROVIDER_SET_NAME = SET_NAME
+
+export const CONFIG_VOCABULARY: Vocabulary = {
+  what: 'configuration',
+  synonyms: {
+    datadir: 'dataDir', home: 'dataDir', ports: 'network.port', peers: 'network.bootstrap', seeds: 'network.bootstrap', nat: 'network.upnp', relay: 'network.relayServer',
+    cpu: 'share.cores', cpus: 'share.cores', ram: 'share.memory', disc: 'share.disk', whitelist: 'share.allow', blacklist: 'share.deny', schedule: 'share.hours', idle: 'share.onlyWhenIdle', games: 'share.busyPrograms',
+    verbose: 'log.level', loglevel: 'log.level', debug: 'log.level', socket: 'api.socket', cache: 'store.quota', passphrase: 'passphraseFile', password: 'passphraseFile'
+  },
+  keys: describeFields(configSchema).map(({ key }) => key)
+}
