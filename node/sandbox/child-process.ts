@@ -115,6 +115,12 @@ export class RunChild {
     this.#input?.write(Buffer.concat([head, spec]))
   }
 
+  /** Holds the child still, or lets it go on; it can be killed either way. Windows has no such signal: there it runs on. */
+  hold(held: boolean): void {
+    if (this.#pid === undefined || this.#dead || process.platform === 'win32') return
+    try { process.kill(this.#pid, held ? 'SIGSTOP' : 'SIGCONT') } catch { /* gone already */ }
+  }
+
   /** Ends the child with SIGKILL; `gone` tells when. */
   kill(): void {
     if (this.#lifeLine === undefined) this.#process.kill('SIGKILL')

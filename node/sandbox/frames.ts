@@ -6,7 +6,7 @@
 export const FRAME_HEADER_BYTES = 9
 
 /** Node to supervisor, and supervisor to node. */
-export const FRAME = { run: 1, cancel: 2, warm: 3, log1: 4, log2: 5, result: 6, ready: 7 } as const
+export const FRAME = { run: 1, cancel: 2, warm: 3, log1: 4, log2: 5, result: 6, ready: 7, suspend: 8, resume: 9 } as const
 
 /** Child to supervisor. The one frame from supervisor to child is a spec without header: length, then JSON. */
 export const CHILD_FRAME = { hello: 1, stdout: 2, stderr: 3, entry: 4, done: 5 } as const

@@ -40,6 +40,11 @@ export class LogStream {
     const kept = bytes.subarray(0, Math.max(0, this.#capBytes - this.#size))
     if (kept.length === 0) return
     this.#keep(kept)
+  }
+
+  /** To be called after each of the program's calls: what it wrote is sent if it is due. */
+  sendDue(): void {
+    if (this.#sent === this.#size) return
     if (this.#size - this.#sent >= SEND_BYTES || this.#granted()) this.#flush()
   }
 

@@ -58,7 +58,9 @@ export class WasmSandbox {
   readonly #runs = new Map<number, ActiveRun>()
   #supervisor: Supervisor | undefined
   #nextRun = 1
+  #supervisors = 0
   #idle: NodeJS.Timeout | undefined
+  #suspended = false
   #closed = false
 
   private constructor(dir: string, options: WasmSandboxOptions) {
@@ -86,9 +88,10 @@ export class WasmSandbox {
   async warm(): Promise<void> {
     this.#checkOpen()
     const { line, ready, gone } = this.#supervisor ??= this.#start()
+    clearTimeout(this.#idle)
     line.write(encodeFrame(FRAME.warm, 0, EMPTY))
-    this.#touch()
     await Promise.race([ready.promise, gone])
+    this.#touch()
   }
 
   /**
@@ -125,6 +128,15 @@ export class WasmSandbox {
     })
   }
 
+  /**
+   * Holds every run, those to come included, or lets them go on. Held runs use no processor and their time limit waits;
+   * they keep their memory. Windows cannot hold a process: there runs under way go on, and only new ones wait.
+   */
+  suspend(suspended: boolean): void {
+    this.#suspended = suspended
+    this.#supervisor?.line.write(encodeFrame(suspended ? FRAME.suspend : FRAME.resume, 0, EMPTY))
+  }
+
   /** Ends every run with `E_SANDBOX_CLOSED` and every process. */
   async close(): Promise<void> {
     this.#closed = true
@@ -156,7 +168,7 @@ export class WasmSandbox {
 
   #start(): Supervisor {
     const { prestarted, engineFlags, childEntry } = this.#options
-    const options: SupervisorOptions = { dir: this.#dir, prestarted, flags: [...engineFlags], ...(childEntry === undefined ? {} : { entry: childEntry }) }
+    const options: SupervisorOptions = { dir: this.#dir, generation: ++this.#supervisors, prestarted, flags: [...engineFlags], ...(childEntry === undefined ? {} : { entry: childEntry }) }
     const script = join(import.meta.dirname, `supervisor${extname(import.meta.filename)}`)
     // A group of its own: an interrupt at the terminal is the node's to handle.
     const child = spawn(process.execPath, ['--no-warnings', '--max-old-space-size=512', script, JSON.stringify(options)], {
@@ -176,6 +188,7 @@ export class WasmSandbox {
     line.on('error', lost)
     const reader = new FrameReader(MAX_SPEC_FRAME_BYTES, (type, run, body) => { this.#onFrame(supervisor, type, run, body) })
     line.on('data', (chunk: Buffer) => { reader.push(chunk) })
+    if (this.#suspended) line.write(encodeFrame(FRAME.suspend, 0, EMPTY))
     if (prestarted > 0) line.write(encodeFrame(FRAME.warm, 0, EMPTY))
     return supervisor
   }

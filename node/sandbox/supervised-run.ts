@@ -24,6 +24,8 @@ export interface SupervisedRunOptions {
   spec: RunSpec
   child: RunChild
   resultDir: string
+  /** Begin held: the program starts with `suspend(false)`. */
+  suspended: boolean
   onLog: (stream: 1 | 2, bytes: Buffer) => void
 }
 
@@ -41,23 +43,47 @@ export class SupervisedRun {
   #cpuBaseMs = 0
   #ending: Ending | undefined
   #onEnding: (() => void) | undefined
+  #suspended: boolean
+  #onResume: (() => void) | undefined
+  /** The child is stopped under way. */
+  #held = false
+  /** Time the run has had, up to `#sinceMs`; from there it runs if that is defined. */
+  #ranMs = 0
+  #sinceMs: number | undefined
+  #wall: NodeJS.Timeout | undefined
 
-  constructor({ spec, child, resultDir, onLog }: SupervisedRunOptions) {
+  constructor({ spec, child, resultDir, suspended, onLog }: SupervisedRunOptions) {
     this.#spec = spec
     this.#limits = spec.limits
     this.#child = child
     this.#resultDir = resultDir
     this.#onLog = onLog
+    this.#suspended = suspended
   }
 
   /** Ends the run now, without an answer. */
   cancel(): void { this.#abstain('E_SANDBOX_CANCELLED', 'the run was cancelled') }
+
+  /** Holds the run where it is, its time limit too, or lets it go on. */
+  suspend(suspended: boolean): void {
+    if (suspended === this.#suspended || this.#ending !== undefined) return
+    this.#suspended = suspended
+    // Before it has its spec a child only waits: held while it starts, it would seem to hang.
+    if (this.#sinceMs !== undefined || this.#held) {
+      this.#child.hold(suspended)
+      this.#held = suspended
+      if (suspended) this.#stopTime()
+      else this.#startTime()
+    }
+    this.#onResume?.()
+  }
 
   /** Never rejects: what fails on this host is an abstention. */
   async execute(): Promise<RunResult> {
     try {
       const { stdinBytes } = await placeInputs(this.#child.runDir, this.#spec)
       await this.#child.whenReady()
+      while (this.#suspended && this.#ending === undefined) await new Promise<void>((resolve) => { this.#onResume = resolve })
       if (this.#ending === undefined) await this.#converse(stdinBytes)
     } catch (err) {
       this.#abstainFor(err)
@@ -82,10 +108,9 @@ export class SupervisedRun {
 
   /** From the spec to the ending. */
   async #converse(stdinBytes: number | undefined): Promise<void> {
-    const startMs = performance.now()
     this.#cpuBaseMs = this.#child.watch?.sample()?.cpuMs ?? 0
     const ended = new Promise<void>((resolve) => { this.#onEnding = resolve })
-    const wall = setTimeout(() => { this.#abstain('E_SANDBOX_TIME', `the run took longer than ${this.#limits.wallMs} ms`) }, this.#limits.wallMs)
+    this.#startTime()
     const watch = setInterval(() => { this.#look() }, WATCH_INTERVAL_MS)
     try {
       this.#child.start(this.#encodeSpec(stdinBytes), {
@@ -96,11 +121,22 @@ export class SupervisedRun {
       if (this.#child.dead) this.#abstain('E_SANDBOX_CRASH', this.#deathWords())
       if (this.#ending === undefined) await ended
     } finally {
-      clearTimeout(wall)
+      this.#stopTime()
       clearInterval(watch)
       this.#measure()
-      this.#usage = { ...this.#usage, wallMs: performance.now() - startMs }
+      this.#usage = { ...this.#usage, wallMs: this.#ranMs }
     }
+  }
+
+  #startTime(): void {
+    this.#sinceMs = performance.now()
+    this.#wall = setTimeout(() => { this.#abstain('E_SANDBOX_TIME', `the run took longer than ${this.#limits.wallMs} ms`) }, Math.max(0, this.#limits.wallMs - this.#ranMs))
+  }
+
+  #stopTime(): void {
+    clearTimeout(this.#wall)
+    if (this.#sinceMs !== undefined) this.#ranMs += performance.now() - this.#sinceMs
+    this.#sinceMs = undefined
   }
 
   #encodeSpec(stdinBytes: number | undefined): Buffer {
@@ -182,5 +218,6 @@ export class SupervisedRun {
     this.#ending = ending
     this.#child.kill()
     this.#onEnding?.()
+    this.#onResume?.()
   }
 }

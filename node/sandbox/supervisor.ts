@@ -16,6 +16,8 @@ import { SupervisedRun } from './supervised-run.ts'
 export interface SupervisorOptions {
   /** Holds `code/`, `runs/` and `results/`. */
   dir: string
+  /** The how-manieth supervisor of this sandbox: its run directories are its own. */
+  generation: number
   prestarted: number
   flags: string[]
   /** Another child's entry, for tests of a child that misbehaves. */
@@ -25,17 +27,20 @@ export interface SupervisorOptions {
 /** The spec as it travels: the seed in hexadecimal. */
 export type SentSpec = Omit<RunSpec, 'seed'> & { seedHex: string }
 
-function start({ dir, prestarted, flags, entry: otherEntry }: SupervisorOptions): void {
+function start({ dir, generation, prestarted, flags, entry: otherEntry }: SupervisorOptions): void {
   const line = new Socket({ fd: 3, readable: true, writable: true })
   const entry = otherEntry ?? writeChildCode(join(dir, 'code'))
-  const pool = new ChildPool({ entry, codeDir: dirname(entry), runsDir: join(dir, 'runs'), nodePath: process.execPath, flags, size: prestarted })
+  const pool = new ChildPool({ entry, codeDir: dirname(entry), runsDir: join(dir, 'runs', String(generation)), nodePath: process.execPath, flags, size: prestarted })
+  // What a supervisor left that was killed. Its children are gone, or going.
+  if (generation > 1) void rm(join(dir, 'runs', String(generation - 1)), { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined)
   const runs = new Map<number, SupervisedRun>()
+  let suspended = false
   const send = (type: number, run: number, body: Uint8Array): void => { if (!line.destroyed) line.write(encodeFrame(type, run, body)) }
 
   async function execute(run: number, { seedHex, ...sent }: SentSpec): Promise<void> {
     const child = pool.take()
     const supervised = new SupervisedRun({
-      spec: { ...sent, seed: Buffer.from(seedHex, 'hex') }, child, resultDir: join(dir, 'results', `${run}-${sent.runId}`),
+      spec: { ...sent, seed: Buffer.from(seedHex, 'hex') }, child, resultDir: join(dir, 'results', `${run}-${sent.runId}`), suspended,
       onLog: (stream, bytes) => { send(stream === 1 ? FRAME.log1 : FRAME.log2, run, bytes) }
     })
     runs.set(run, supervised)
@@ -50,7 +55,10 @@ function start({ dir, prestarted, flags, entry: otherEntry }: SupervisorOptions)
   const reader = new FrameReader(MAX_SPEC_FRAME_BYTES, (type, run, body) => {
     if (type === FRAME.run) void execute(run, JSON.parse(body.toString('utf8')) as SentSpec)
     else if (type === FRAME.cancel) runs.get(run)?.cancel()
-    else if (type === FRAME.warm) {
+    else if (type === FRAME.suspend || type === FRAME.resume) {
+      suspended = type === FRAME.suspend
+      for (const supervised of runs.values()) supervised.suspend(suspended)
+    } else if (type === FRAME.warm) {
       pool.fill()
       void pool.whenReady().then(() => { send(FRAME.ready, 0, new Uint8Array(0)) })
     }

@@ -64,6 +64,7 @@ export function transferCalls({ memory, fds, clock }: WasiState) {
       if (target.kind === 'stream') {
         let done = 0
         for (const { at, length } of spans) { target.log.write(memory.bytes.subarray(at, at + length)); done += length }
+        target.log.sendDue()
         memory.setU32(unsigned(result), done)
         return ERRNO.success
       }
