@@ -5,12 +5,12 @@ import type { Local } from './local-source.ts'
 export interface JobStore {
   /**
    * Puts a file or folder into the store and keeps it there until `release`. The size is that of the file, or of all files.
-   * Doing it twice takes two releases.
+   * One release takes back all imports of the same content.
    */
   importPath(path: string, options?: { signal?: AbortSignal }): Promise<{ cid: string, kind: 'file' | 'folder', sizeBytes: number }>
   /** Undefined when the store does not have all of it. */
   stat(cid: string): Promise<{ kind: 'file' | 'folder', sizeBytes: number } | undefined>
-  /** Takes back one `importPath`. */
+  /** Takes back what `importPath` keeps. */
   release(cid: string): Promise<void>
 }
 

@@ -1,4 +1,5 @@
+export { contentJobStore } from './content-job-store.ts'
 export { isJobText, parseJobText, readJobFile } from './read.ts'
-export { resolveJob } from './resolve.ts'
-export type { ResolvedJob, ResolveRequest } from './resolve.ts'
+export { inspectJob, resolveJob } from './resolve.ts'
+export type { JobDraft, ResolvedJob, ResolveRequest } from './resolve.ts'
 export type { ImportProgress, JobStore } from './import-all.ts'

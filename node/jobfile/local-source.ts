@@ -9,6 +9,8 @@ import { similarName } from './read.ts'
 /** A folder with more than this is better sent as an archive; also what keeps a wrong path (`/`) from being walked for minutes. */
 const MAX_ENTRIES = 100_000
 const MAX_DEPTH = 32
+/** Looks at files are short waits for the disk. */
+const LOOKS_AT_ONCE = 64
 
 /** A file or folder below the job file's folder, looked at but not read. */
 export interface Local {
@@ -99,15 +101,21 @@ async function walk({ root, base, written, key }: Walk): Promise<LocalFile[]> {
     })
     entries += children.length
     if (entries > MAX_ENTRIES) throw new HearthError('E_JOB_SIZE', `${key}: ${written} holds more than ${MAX_ENTRIES} files and folders`, 'Name a smaller folder, or send it as an archive')
+    const plain: string[] = []
     for (const child of children) {
       const path = join(folder, child.name)
       if (child.isDirectory()) { await visit(path, depth + 1); continue }
-      const name = relative(root, path)
       // what a link shows may change between this look and the reading, so none is followed
-      if (child.isSymbolicLink()) throw new HearthError('E_JOB_ESCAPE', `${key}: ${join(written, name)} is a link`, 'Folders are sent without links: replace it by what it points to')
-      if (!child.isFile()) throw new HearthError('E_JOB_FILE', `${key}: ${join(written, name)} is neither a file nor a folder`, 'Remove it from the folder')
-      await mayRead(path, join(written, name), key, 'file')
-      files.push({ path: name.split(sep).join('/'), hostPath: path, sizeBytes: (await stat(path)).size })
+      if (child.isSymbolicLink()) throw new HearthError('E_JOB_ESCAPE', `${key}: ${join(written, relative(root, path))} is a link`, 'Folders are sent without links: replace it by what it points to')
+      if (!child.isFile()) throw new HearthError('E_JOB_FILE', `${key}: ${join(written, relative(root, path))} is neither a file nor a folder`, 'Remove it from the folder')
+      plain.push(path)
+    }
+    for (let i = 0; i < plain.length; i += LOOKS_AT_ONCE) {
+      files.push(...await Promise.all(plain.slice(i, i + LOOKS_AT_ONCE).map(async (hostPath) => {
+        const name = relative(root, hostPath)
+        await mayRead(hostPath, join(written, name), key, 'file')
+        return { path: name.split(sep).join('/'), hostPath, sizeBytes: (await stat(hostPath)).size }
+      })))
     }
   }
   await visit(root, 0)

@@ -9,8 +9,8 @@ import { formatSize } from '../../src/units.ts'
 import { parseText } from './parse-text.ts'
 import type { TextOptions } from './parse-text.ts'
 
-/** A job document's cap: what cannot be sent need not be parsed. */
-const MAX_JOB_FILE_BYTES = PARAMS.maxJobBytes
+/** Twice a job document's cap, for indentation and remarks: what can not be sent need not be parsed. */
+const MAX_JOB_FILE_BYTES = 2 * PARAMS.maxJobBytes
 /** Names looked at to find the one that was meant. */
 const MAX_NAMES = 1000
 

@@ -1,7 +1,7 @@
 import { documentCid } from '../../src/codec/hasher.ts'
 import { arePathsApart, jobCodec, safePath } from '../../src/documents/job.ts'
 import type { ContentInput, JobDocument } from '../../src/documents/job.ts'
-import { HearthError } from '../../src/errors.ts'
+import { HearthError, invariant } from '../../src/errors.ts'
 import type { JobSpec } from '../../src/job/spec.ts'
 import type { Source } from '../../src/job/spec-fields.ts'
 import { PARAMS } from '../../src/params.ts'
@@ -46,10 +46,28 @@ type Content = Pick<ContentInput, 'cid' | 'kind' | 'sizeBytes'>
 const UNKNOWN_CID = 'bafkreiaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'
 
 interface Parts {
-  module?: Found
-  stdin?: Found
+  module: Found | undefined
+  stdin: Found | undefined
   inputs: { path: string, found: Found }[]
   files: { path: string, found: Found }[]
+}
+
+/** What a job would be, known without reading or storing anything. CIDs of what is not stored yet are placeholders. */
+export interface JobDraft { draft: JobDocument, moduleBytes: number, /** Of all inputs, stdin and mapped files. */ inputBytes: number }
+
+/** For `estimate`: everything that `resolveJob` checks, and nothing imported. Throws as `resolveJob`. */
+export async function inspectJob(request: ResolveRequest): Promise<JobDraft> {
+  const { draft, parts } = await inspect(request)
+  return { draft, moduleBytes: parts.module === undefined ? 0 : sizeOf(parts.module), inputBytes: totalBytes({ ...parts, module: undefined }) }
+}
+
+async function inspect(request: ResolveRequest): Promise<{ draft: JobDocument, parts: Parts, placement: JobDocument['placement'] }> {
+  const placement = resolvePlacement(request.spec.placement, request.providerSets ?? {})
+  const parts = await findParts(request)
+  checkParts(parts)
+  const draft = makeDocument(request, placement, parts, (found) => found.from === 'disk' ? { cid: UNKNOWN_CID, kind: found.local.kind, sizeBytes: found.local.sizeBytes } : found)
+  encode(draft)
+  return { draft, parts, placement }
 }
 
 /**
@@ -57,16 +75,15 @@ interface Parts {
  * Throws `E_JOB_…`; whatever was imported until then is released again.
  */
 export async function resolveJob(request: ResolveRequest): Promise<ResolvedJob> {
-  const placement = resolvePlacement(request.spec.placement, request.providerSets ?? {})
-  const parts = await findParts(request)
-  checkParts(parts)
-  const draft = makeDocument(request, placement, parts, (found) => found.from === 'disk' ? { cid: UNKNOWN_CID, kind: found.local.kind, sizeBytes: found.local.sizeBytes } : found)
-  encode(draft)
-  const all = [parts.module, parts.stdin, ...parts.inputs.map(({ found }) => found), ...parts.files.map(({ found }) => found)].filter((found) => found !== undefined)
-  const locals = all.flatMap((found) => found.from === 'disk' ? [found.local] : [])
-  const imported = await importAll(locals, request)
+  const { parts, placement } = await inspect(request)
+  const all = allOf(parts)
+  const imported = await importAll(all.flatMap((found) => found.from === 'disk' ? [found.local] : []), request)
   try {
-    const contentOf = (found: Found): Content => found.from === 'store' ? found : imported.get(found.local.path) ?? { cid: UNKNOWN_CID, kind: found.local.kind, sizeBytes: found.local.sizeBytes }
+    const contentOf = (found: Found): Content => {
+      const content = found.from === 'store' ? found : imported.get(found.local.path)
+      invariant(content !== undefined, 'a local file was not imported')
+      return content
+    }
     const document = makeDocument(request, placement, parts, contentOf)
     const raw = encode(document)
     return { document, raw, id: documentCid(nativeHasher, raw), roots: [...new Set(all.map((found) => contentOf(found).cid))] }
@@ -76,10 +93,18 @@ export async function resolveJob(request: ResolveRequest): Promise<ResolvedJob> 
   }
 }
 
+function allOf({ module, stdin, inputs, files }: Parts): Found[] {
+  return [module, stdin, ...inputs.map(({ found }) => found), ...files.map(({ found }) => found)].filter((found) => found !== undefined)
+}
+
+function totalBytes(parts: Parts): number {
+  return allOf(parts).reduce((sum, found) => sum + sizeOf(found), 0)
+}
+
 async function findParts(request: ResolveRequest): Promise<Parts> {
   const { spec, baseDir } = request
   const find = (source: Source, key: string, kind: 'file' | 'any'): Promise<Found> => findSource(source, key, kind, request)
-  const parts: Parts = { inputs: [], files: [] }
+  const parts: Parts = { module: undefined, stdin: undefined, inputs: [], files: [] }
   if (spec.engine.kind === 'wasm') {
     parts.module = await find(spec.engine.module, 'module', 'file')
     if (parts.module.from === 'disk') await checkModule(parts.module.local)
@@ -112,7 +137,8 @@ function sizeOf(found: Found): number {
   return found.from === 'disk' ? found.local.sizeBytes : found.sizeBytes
 }
 
-function checkParts({ inputs, files, module, stdin }: Parts): void {
+function checkParts(parts: Parts): void {
+  const { inputs, files } = parts
   const bad = files.find(({ path }) => !safePath.safeParse(path).success)
   if (bad !== undefined) throw badName('map.files', bad.path)
   const places = inputs.map(({ path }) => path)
@@ -121,7 +147,7 @@ function checkParts({ inputs, files, module, stdin }: Parts): void {
     throw new HearthError('E_JOB_CONFLICT', `map.files: the file ${clash?.path ?? ''} would take the place of an input below /in`, 'Rename the input')
   }
   for (const { path, found } of inputs) if (found.from === 'disk') checkNames(path, found.local)
-  const total = [module, stdin, ...inputs.map(({ found }) => found), ...files.map(({ found }) => found)].reduce((sum, found) => sum + (found === undefined ? 0 : sizeOf(found)), 0)
+  const total = totalBytes(parts)
   if (total > PARAMS.maxInputBytes) throw new HearthError('E_JOB_SIZE', `the job's files have ${formatSize(total)}, more than ${formatSize(PARAMS.maxInputBytes)}`, 'Send less')
 }
 

@@ -7,7 +7,7 @@ const HEAD_BYTES = [1, 2, 3, 5] as const
 
 /**
  * Whether CBOR bytes could hold one of our documents, told from the heads alone in one pass without allocation.
- * It runs before the decoder, because 2 MiB of empty maps are legal CBOR and become 300 MB of objects.
+ * It runs before the decoder, because a MiB of empty maps is legal CBOR and becomes 150 MB of objects.
  * False also for what canonical DAG-CBOR never has: 64-bit lengths, indefinite lengths, trailing or missing bytes.
  */
 export function isPlausibleCbor(raw: Uint8Array): boolean {

@@ -1,13 +1,11 @@
 import { execFileSync } from 'node:child_process'
-import { createHash } from 'node:crypto'
-import { chmodSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, symlinkSync, writeFileSync } from 'node:fs'
+import { linkSync, mkdirSync, mkdtempSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { CID } from 'multiformats/cid'
-import * as Digest from 'multiformats/hashes/digest'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
-import { readJobFile, resolveJob } from '../../node/jobfile/index.ts'
+import { ContentStore } from '../../node/content/index.ts'
+import { contentJobStore, inspectJob, readJobFile, resolveJob } from '../../node/jobfile/index.ts'
 import type { ImportProgress, JobStore, ResolvedJob, ResolveRequest } from '../../node/jobfile/index.ts'
 import { jobCodec, taskPlan } from '../../src/documents/job.ts'
 import { HearthError } from '../../src/errors.ts'
@@ -17,43 +15,44 @@ const PEER_A = '12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA'
 const PEER_B = '12D3KooWQYV9dGMFoRzNStwpXztXaBUjtPqi6aU76ZgUriHhKust'
 const WASM = Buffer.from('0061736d01000000', 'hex')
 
-/** A content store in memory that really reads and hashes, and counts what is held. */
-class MemoryStore implements JobStore {
-  readonly held = new Map<string, number>()
-  readonly kinds = new Map<string, { kind: 'file' | 'folder', sizeBytes: number }>()
+/** The real store; counts imports, can be made to fail at one, and can do something before one. */
+class Store implements JobStore {
+  readonly content: ContentStore
   imports = 0
   failAt = Infinity
+  before: (path: string) => void = () => undefined
+  readonly #inner: JobStore
 
-  importPath(path: string): Promise<{ cid: string, kind: 'file' | 'folder', sizeBytes: number }> {
-    if (++this.imports >= this.failAt) return Promise.reject(Object.assign(new Error('ENOSPC: no space left on device'), { code: 'ENOSPC' }))
-    const kind = statSync(path).isDirectory() ? 'folder' as const : 'file' as const
-    const files = kind === 'file' ? [path] : readdirSync(path, { recursive: true, encoding: 'utf8' }).map((name) => join(path, name)).filter((name) => statSync(name).isFile()).sort()
-    const hash = createHash('sha256')
-    let sizeBytes = 0
-    for (const file of files) { const raw = readFileSync(file); hash.update(raw); sizeBytes += raw.length }
-    const cid = CID.createV1(kind === 'file' ? 0x55 : 0x70, Digest.create(0x12, hash.digest())).toString()
-    this.held.set(cid, (this.held.get(cid) ?? 0) + 1)
-    this.kinds.set(cid, { kind, sizeBytes })
-    return Promise.resolve({ cid, kind, sizeBytes })
+  constructor(content: ContentStore) {
+    this.content = content
+    this.#inner = contentJobStore(content, 'draft')
   }
 
-  stat(cid: string): Promise<{ kind: 'file' | 'folder', sizeBytes: number } | undefined> {
-    return Promise.resolve(this.kinds.get(cid))
+  async importPath(path: string, options?: { signal?: AbortSignal }): ReturnType<JobStore['importPath']> {
+    this.imports++
+    this.before(path)
+    if (this.imports >= this.failAt) throw Object.assign(new Error('EIO: i/o error, read'), { code: 'EIO' })
+    return this.#inner.importPath(path, options)
+  }
+
+  stat(cid: string): ReturnType<JobStore['stat']> {
+    return this.#inner.stat(cid)
   }
 
   release(cid: string): Promise<void> {
-    const count = (this.held.get(cid) ?? 0) - 1
-    if (count > 0) this.held.set(cid, count)
-    else this.held.delete(cid)
-    return Promise.resolve()
+    return this.#inner.release(cid)
+  }
+
+  get pinned(): number {
+    return this.content.usage().pinnedRoots
   }
 }
 
-interface Context { dir: string, store: MemoryStore }
+interface Context { dir: string, store: Store }
 const test = suite<Context>('resolve')
-test.before.each((context) => {
+test.before.each(async (context) => {
   context.dir = mkdtempSync(join(tmpdir(), 'hearth-job-'))
-  context.store = new MemoryStore()
+  context.store = new Store(await ContentStore.open({ dir: join(context.dir, 'store'), quotaBytes: 64 * 2 ** 20 }))
   const put = (path: string, content: string | Buffer): void => { mkdirSync(join(context.dir, 'job', path, '..'), { recursive: true }); writeFileSync(join(context.dir, 'job', path), content) }
   put('a.wasm', WASM)
   put('scene.txt', 'a scene')
@@ -64,7 +63,7 @@ test.before.each((context) => {
   put('texts/.git/config', 'x')
   writeFileSync(join(context.dir, 'secret'), 'keys')
 })
-test.after.each(({ dir }) => { chmodSync(dir, 0o700); rmSync(dir, { recursive: true, force: true }) })
+test.after.each(async ({ dir, store }) => { await store.content.close(); rmSync(dir, { recursive: true, force: true }) })
 
 function resolveIn({ dir, store }: Context, file: object, more: Partial<ResolveRequest> = {}): Promise<ResolvedJob> {
   return resolveJob({ spec: parseJobSpec(file), baseDir: join(dir, 'job'), requester: PEER_A, nowWallMs: 1_790_000_000_000, nonce: new Uint8Array(16), store, ...more })
@@ -88,7 +87,15 @@ test('module, inputs, stdin and folder become content, and the document decodes 
   if (decoded.ok) assert.equal(decoded.value, job.document)
   assert.match(job.id, /^bafyrei/)
   assert.is(job.roots.length, 3, 'the scene is one content although it is named twice')
-  assert.equal(new Set(job.roots), new Set(context.store.held.keys()))
+  for (const root of job.roots) assert.equal(context.store.content.pinnedFor(root), ['draft'])
+  assert.is(context.store.pinned, 3)
+})
+
+test('inspecting tells sizes and imports nothing', async ({ dir, store }) => {
+  const spec = parseJobSpec({ module: 'a.wasm', inputs: { 'scene.txt': 'scene.txt' }, map: { files: 'texts' } })
+  const { draft, moduleBytes, inputBytes } = await inspectJob({ spec, baseDir: join(dir, 'job'), requester: PEER_A, nowWallMs: 1, nonce: new Uint8Array(16), store })
+  assert.equal([moduleBytes, inputBytes, draft.map?.kind === 'files' && draft.map.files.length], [8, 13, 3])
+  assert.is(store.imports, 0)
 })
 
 test('the same file and nonce give the same job, another nonce another one', async (context) => {
@@ -170,7 +177,7 @@ for (const [name, file, code, message, hint, prepare, more] of BAD) {
 
 test('refuses a map over more files than a job may have tasks', async (context) => {
   mkdirSync(join(context.dir, 'job', 'many'))
-  for (let i = 0; i <= 10_000; i++) writeFileSync(join(context.dir, 'job', 'many', `${i}`), '')
+  for (let i = 0; i <= 10_000; i++) linkSync(join(context.dir, 'job', 'a.wasm'), join(context.dir, 'job', 'many', `${i}`))
   const error = await refusal(resolveIn(context, { module: 'a.wasm', map: { files: 'many' } }))
   assert.is(error.code, 'E_JOB_SIZE')
   assert.is(context.store.imports, 0)
@@ -179,7 +186,7 @@ test('refuses a map over more files than a job may have tasks', async (context) 
 test('refuses a map whose names make the job too large to send, before anything is imported', async (context) => {
   const folder = join(context.dir, 'job', 'long', 'x'.repeat(200), 'y'.repeat(200))
   mkdirSync(folder, { recursive: true })
-  for (let i = 0; i < 5000; i++) writeFileSync(join(folder, `${i}`), '')
+  for (let i = 0; i < 2600; i++) linkSync(join(context.dir, 'job', 'a.wasm'), join(folder, `${i}`))
   const error = await refusal(resolveIn(context, { module: 'a.wasm', map: { files: 'long' } }))
   assert.is(error.code, 'E_JOB_SIZE')
   assert.match(error.message, /too large to send/)
@@ -190,24 +197,30 @@ test('a store that fails half-way is left holding nothing', async (context) => {
   context.store.failAt = 3
   const error = await refusal(resolveIn(context, { module: 'a.wasm', map: { files: 'texts' }, stdin: 'scene.txt' }))
   assert.is(error.code, 'E_JOB_IMPORT')
-  assert.match(error.message, /no space left/)
-  assert.is(context.store.held.size, 0)
+  assert.match(error.message, /i\/o error/)
+  assert.is(context.store.pinned, 0)
 })
 
 test('a file that changes between the look and the reading is refused, and nothing stays held', async (context) => {
   const { store, dir } = context
-  const original = store.importPath.bind(store)
-  store.importPath = (path) => { if (path.endsWith('scene.txt')) writeFileSync(join(dir, 'job', 'scene.txt'), 'longer than before'); return original(path) }
+  store.before = (path) => { if (path.endsWith('scene.txt')) writeFileSync(join(dir, 'job', 'scene.txt'), 'longer than before') }
   const error = await refusal(resolveIn(context, { module: 'a.wasm', inputs: { s: 'scene.txt' } }))
   assert.is(error.code, 'E_JOB_CHANGED')
-  assert.is(store.held.size, 0)
+  assert.is(store.pinned, 0)
+})
+
+test('a store without room refuses the job and is left holding nothing', async (context) => {
+  writeFileSync(join(context.dir, 'job', 'large'), Buffer.alloc(65 * 2 ** 20))
+  const error = await refusal(resolveIn(context, { module: 'a.wasm', inputs: { large: 'large' } }))
+  assert.is(error.code, 'E_CONTENT_QUOTA')
+  assert.is(context.store.pinned, 0)
 })
 
 test('an aborted import leaves nothing held', async (context) => {
   const controller = new AbortController()
   const promise = resolveIn(context, { module: 'a.wasm', map: { files: 'texts' }, stdin: 'scene.txt' }, { signal: controller.signal, onProgress: () => { controller.abort(new HearthError('E_CANCELLED', 'stopped', 'Submit again')) } })
   assert.is((await refusal(promise)).code, 'E_CANCELLED')
-  assert.is(context.store.held.size, 0)
+  assert.is(context.store.pinned, 0)
 })
 
 const BAD_FILES: readonly (readonly [name: string, file: string, code: string, message: RegExp, hint: RegExp, prepare: (dir: string) => void])[] = [
