@@ -21,7 +21,7 @@ const infos = z.registry<FieldInfo>()
 
 /** Attaches what people are told of a key. To a copy: `flag` and its like stand for many keys. */
 export function field<S extends z.ZodType>(schema: S, info: FieldInfo): S {
-  const own = schema.clone() as S
+  const own = schema.clone()
   infos.add(own, info)
   return own
 }
