@@ -193,7 +193,7 @@ export class ContentStore implements TransferStore {
       },
       put: async (cid, bytes) => {
         hold.add(cid)
-        await this.#blocks.put(cid, bytes)
+        await this.#blocks.putVerified(cid, bytes)
       },
       assertRoomFor: (bytes) => this.#blocks.assertRoomFor(bytes),
       release: () => { hold.release() }

@@ -2,7 +2,7 @@
 export interface TransferHold {
   /** Whether the block is here; it is kept then. */
   has(cid: string): boolean
-  /** Stores a block and keeps it. Verifies it first: throws with the code `E_CONTENT_HASH` when the bytes are others. */
+  /** Stores a block and keeps it. The caller has verified that the bytes are the block's. */
   put(cid: string, bytes: Uint8Array): Promise<void>
   /** Throws when the store cannot take this much more. */
   assertRoomFor(bytes: number): Promise<void>

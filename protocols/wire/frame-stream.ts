@@ -25,6 +25,7 @@ export class FrameStream {
   readonly remotePeer: PeerId | undefined
   readonly #stream: Stream
   readonly #limits: FrameLimits
+  readonly #maxSentBytes: number
   readonly #parser: FrameParser
   #waiter: Waiter | undefined
   #timer: NodeJS.Timeout | undefined
@@ -41,7 +42,8 @@ export class FrameStream {
   #waitingWrites = 0
 
   constructor(stream: Stream, limits: FrameLimits, remotePeer?: PeerId) {
-    if (limits.maxFrameBytes > MAX_FRAME_BYTES) throw new RangeError(`maxFrameBytes is above ${MAX_FRAME_BYTES}`)
+    this.#maxSentBytes = limits.maxSentFrameBytes ?? limits.maxFrameBytes
+    if (Math.max(limits.maxFrameBytes, this.#maxSentBytes) > MAX_FRAME_BYTES) throw new RangeError(`maxFrameBytes is above ${MAX_FRAME_BYTES}`)
     this.#stream = stream
     this.#limits = limits
     this.remotePeer = remotePeer
@@ -92,7 +94,7 @@ export class FrameStream {
   async write(frame: Uint8Array | readonly Uint8Array[], signal?: AbortSignal): Promise<void> {
     const parts = frame instanceof Uint8Array ? [frame] : frame
     const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0)
-    if (bytes > this.#limits.maxFrameBytes) throw new WireError('E_FRAME_SIZE', `A frame of ${bytes} bytes is above the limit of ${this.#limits.maxFrameBytes}`)
+    if (bytes > this.#maxSentBytes) throw new WireError('E_FRAME_SIZE', `A frame of ${bytes} bytes is above the limit of ${this.#maxSentBytes}`)
     await this.#enqueue([encodePrefix(bytes), ...parts], signal)
   }
 
@@ -100,8 +102,8 @@ export class FrameStream {
   async writeAll(frames: readonly Uint8Array[], signal?: AbortSignal): Promise<void> {
     const parts = frames.flatMap((frame) => [encodePrefix(frame.byteLength), frame])
     const bytes = parts.reduce((sum, part) => sum + part.byteLength, 0)
-    if (bytes > Math.max(this.#limits.maxFrameBytes, JOIN_BELOW_BYTES) + parts.length * 2) throw new WireError('E_FRAME_SIZE', `${frames.length} frames of together ${bytes} bytes are above the limit of ${this.#limits.maxFrameBytes}`)
-    if (frames.some((frame) => frame.byteLength > this.#limits.maxFrameBytes)) throw new WireError('E_FRAME_SIZE', `A frame is above the limit of ${this.#limits.maxFrameBytes}`)
+    if (bytes > Math.max(this.#maxSentBytes, JOIN_BELOW_BYTES) + parts.length * 2) throw new WireError('E_FRAME_SIZE', `${frames.length} frames of together ${bytes} bytes are above the limit of ${this.#maxSentBytes}`)
+    if (frames.some((frame) => frame.byteLength > this.#maxSentBytes)) throw new WireError('E_FRAME_SIZE', `A frame is above the limit of ${this.#maxSentBytes}`)
     await this.#enqueue(parts, signal)
   }
 

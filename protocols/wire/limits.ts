@@ -2,8 +2,10 @@ import type { YamuxMuxerInit } from '@libp2p/yamux'
 
 /** The bounds of one stream of frames. */
 export interface FrameLimits {
-  /** The largest body accepted or sent, in bytes. Checked when the prefix arrives, before the body is read. */
+  /** The largest body accepted, in bytes. Checked when the prefix arrives, before the body is read. */
   maxFrameBytes: number
+  /** The largest body sent where it is another; `maxFrameBytes` when left out. */
+  maxSentFrameBytes?: number
   /** From the first byte of a frame to its last. A peer that drips bytes runs into it. */
   readTimeoutMs: number
   /** How long one write may wait for the remote to take it. */

@@ -1,0 +1,85 @@
+import { SECOND_MS } from '../../src/units.ts'
+import { MAX_FILE_DEPTH, MAX_FOLDER_DEPTH, MAX_LEAF_BYTES } from './dag-node.ts'
+
+export const TRANSFER_PROTOCOL = '/hearth/transfer/1'
+
+/** What a source may send before it is asked block by block: a whole small result, or the first nodes of a large one, in one round trip. */
+export const AHEAD_BYTES = 256 * 1024
+
+/** The most a source sends ahead, whatever is asked. */
+export const MAX_AHEAD_BYTES = 1024 * 1024
+
+/** Blocks looked through to send ahead; reading further would cost more than the round trip it saves. */
+export const MAX_AHEAD_BLOCKS = 256
+
+/** Blocks asked of one source and not come yet: twice the window of a stream keeps it full between two turns. */
+export const WINDOW_BYTES = 4 * MAX_LEAF_BYTES
+
+/** Small blocks asked of one source and not come yet. */
+export const WINDOW_BLOCKS = 64
+
+/** Positions in one request. */
+export const MAX_WANTED = 32
+
+/** From a root to any block: folders, as many shards again, and the levels of a file. */
+export const MAX_PATH = 2 * MAX_FOLDER_DEPTH + MAX_FILE_DEPTH
+
+/** A node of 512 KiB has no more links than this. */
+export const MAX_POSITION = 16_384
+
+/** Requests a client may have waiting at a source: those of its window, and to spare. */
+export const MAX_QUEUED_REQUESTS = 2 * WINDOW_BLOCKS
+
+/** The longest request: a path and positions, three bytes a number. */
+export const MAX_REQUEST_BYTES = 1024
+
+/** The longest answer: a leaf and the byte that says what it is. */
+export const MAX_ANSWER_BYTES = MAX_LEAF_BYTES + 1
+
+/** Ids of agreements are hashes in hexadecimal. */
+export const MAX_AGREEMENT_CHARS = 128
+
+/** Paced blocks travel in parts of this size, so that others' messages get between them and their delay is seen. */
+export const PACED_PART_BYTES = 32 * 1024
+
+/** A part smaller than this that is not the last: nobody honest sends those. */
+export const MIN_PART_BYTES = 4 * 1024
+
+/** Without a byte for this long, a source or a reader is given up. */
+export const STALL_TIMEOUT_MS = 30 * SECOND_MS
+
+/** One block, from its first byte to its last: 17 KB/s is the slowest source that is of use. */
+export const BLOCK_TIMEOUT_MS = 60 * SECOND_MS
+
+/** Dialling a source, and its first answer. */
+export const OPEN_TIMEOUT_MS = 15 * SECOND_MS
+
+/** A stream kept for the next fetch saves it a round trip. */
+export const KEEP_STREAM_MS = 20 * SECOND_MS
+
+/** The source waits longer than the client keeps, so that it is the client that ends the stream. */
+export const IDLE_STREAM_MS = 40 * SECOND_MS
+
+/** Streams kept for reuse, over all peers. */
+export const MAX_KEPT_STREAMS = 64
+
+/** Blocks being written to the store at once, a fetch. */
+export const MAX_PENDING_PUTS = 4
+
+/** Sources asked at once for one content. */
+export const MAX_PARALLEL_SOURCES = 3
+
+/** With less than this to come a second source would come too late to help. */
+export const PARALLEL_ABOVE_BYTES = 16 * MAX_LEAF_BYTES
+
+/** Blocks of one content: 256 GiB in whole leaves. */
+export const MAX_BLOCKS = 262_144
+
+/** Progress is told at most this often. */
+export const PROGRESS_EVERY_MS = 100
+
+/** Streams one peer may have open here at once: its running jobs fetch at once. */
+export const MAX_STREAMS_PER_PEER = 8
+
+/** What one peer may read here in an hour, unless configured: a gigabit link's worth of half of it. */
+export const MAX_PEER_BYTES_PER_HOUR = 256 * 1024 ** 3

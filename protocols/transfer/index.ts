@@ -1,0 +1,7 @@
+export { TRANSFER_PROTOCOL } from './constants.ts'
+export { cidFromBytes, cidOfBlock, cidToBytes, codecOfCid, isContentCid } from './content-id.ts'
+export type { FetchCode, FetchOutcome, FetchProgress, FetchRequest, SourceReport } from './fetch-types.ts'
+export type { SourceCode } from './source-session.ts'
+export { Transfer } from './transfer.ts'
+export type { ServedProgress, TransferOptions } from './transfer.ts'
+export type { TransferHold, TransferStore } from './transfer-store.ts'

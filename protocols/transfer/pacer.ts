@@ -1,0 +1,104 @@
+import { PACED_PART_BYTES } from './constants.ts'
+
+/** How much longer than on an empty link a part may take: the delay others on the connection get to feel. */
+const TARGET_DELAY_MS = 8
+
+/** Two parts, so that one is under way while the other is acknowledged. */
+const MIN_WINDOW_BYTES = 2 * PACED_PART_BYTES
+const MAX_WINDOW_BYTES = 1024 * 1024
+
+/** The shortest time a part took is remembered for one to two of these: routes and neighbours change. */
+const BASE_PERIOD_MS = 30_000
+
+/** After a step back, nothing more is concluded from parts that were under way then. */
+const BACK_OFF = 0.7
+
+/**
+ * How much may be under way at once so that it does not queue anywhere: the window grows while parts arrive as fast as on an empty link
+ * and shrinks when they take longer, after LEDBAT (RFC 6817). Times are the caller's.
+ */
+export class DelayWindow {
+  #windowBytes = MIN_WINDOW_BYTES
+  #starting = true
+  #inFlightBytes = 0
+  readonly #sent: { bytes: number, atMs: number }[] = []
+  #baseMs = Number.POSITIVE_INFINITY
+  #nextBaseMs = Number.POSITIVE_INFINITY
+  #basePeriodEndsMs = Number.NEGATIVE_INFINITY
+  #calmFromMs = Number.NEGATIVE_INFINITY
+
+  get windowBytes(): number {
+    return this.#windowBytes
+  }
+
+  get inFlightBytes(): number {
+    return this.#inFlightBytes
+  }
+
+  /** Whether `bytes` more may go out now. One part always may when nothing is under way. */
+  mayHave(bytes: number): boolean {
+    return this.#inFlightBytes === 0 || this.#inFlightBytes + bytes <= this.#windowBytes
+  }
+
+  onSent(bytes: number, nowMs: number): void {
+    this.#inFlightBytes += bytes
+    this.#sent.push({ bytes, atMs: nowMs })
+  }
+
+  /** Takes an acknowledgement in. False when more is acknowledged than was sent, or a part in pieces: no honest reader does. */
+  onAck(bytes: number, nowMs: number): boolean {
+    let left = bytes
+    while (left > 0) {
+      const part = this.#sent.shift()
+      if (part === undefined || part.bytes > left) return false
+      left -= part.bytes
+      this.#inFlightBytes -= part.bytes
+      this.#learn(part.bytes, nowMs - part.atMs, part.atMs, nowMs)
+    }
+    return true
+  }
+
+  #learn(bytes: number, tookMs: number, sentMs: number, nowMs: number): void {
+    if (nowMs >= this.#basePeriodEndsMs) {
+      this.#baseMs = this.#nextBaseMs
+      this.#nextBaseMs = Number.POSITIVE_INFINITY
+      this.#basePeriodEndsMs = nowMs + BASE_PERIOD_MS
+    }
+    this.#nextBaseMs = Math.min(this.#nextBaseMs, tookMs)
+    this.#baseMs = Math.min(this.#baseMs, tookMs)
+    const room = 1 - (tookMs - this.#baseMs) / TARGET_DELAY_MS
+    if (room >= 0) {
+      // doubles with each round at first, then grows by at most a part a round
+      this.#windowBytes += this.#starting ? bytes * room : PACED_PART_BYTES * room * bytes / this.#windowBytes
+    } else if (sentMs >= this.#calmFromMs) {
+      this.#starting = false
+      this.#windowBytes *= BACK_OFF
+      this.#calmFromMs = nowMs
+    }
+    this.#windowBytes = Math.min(Math.max(this.#windowBytes, MIN_WINDOW_BYTES), MAX_WINDOW_BYTES)
+  }
+}
+
+/** A rate over all readers: an owner's cap on what leaves the house. Times are the caller's. */
+export class TokenBucket {
+  readonly #bytesPerSecond: number
+  readonly #burstBytes: number
+  #bytes: number
+  #atMs: number
+
+  /** `burstBytes` may leave at once after a pause. */
+  constructor(bytesPerSecond: number, burstBytes: number, nowMs: number) {
+    this.#bytesPerSecond = bytesPerSecond
+    this.#burstBytes = burstBytes
+    this.#bytes = burstBytes
+    this.#atMs = nowMs
+  }
+
+  /** Takes `bytes`, on credit if need be, and returns how many milliseconds to wait before they may leave. */
+  take(bytes: number, nowMs: number): number {
+    this.#bytes = Math.min(this.#burstBytes, this.#bytes + (nowMs - this.#atMs) * this.#bytesPerSecond / 1000)
+    this.#atMs = nowMs
+    this.#bytes -= bytes
+    return this.#bytes >= 0 ? 0 : -this.#bytes * 1000 / this.#bytesPerSecond
+  }
+}

@@ -1,0 +1,239 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { toWireError, WireError } from '../wire/index.ts'
+import { IDLE_STREAM_MS, MAX_AHEAD_BLOCKS, MAX_QUEUED_REQUESTS, PACED_PART_BYTES, STALL_TIMEOUT_MS } from './constants.ts'
+import { rootRef, stepInto } from './dag-walk.ts'
+import { decodeRequest, encodeControl, LAST_PART_HEADER, PART_HEADER } from './messages.ts'
+import { DelayWindow } from './pacer.ts'
+import type { FrameStream } from '../wire/index.ts'
+import type { DagRef } from './dag-walk.ts'
+import type { RefusalReason, Request } from './messages.ts'
+import type { TokenBucket } from './pacer.ts'
+import type { TransferStore } from './transfer-store.ts'
+
+export interface ServeOptions {
+  store: TransferStore
+  /** Why a root is not served to this peer, or undefined when it is. */
+  refusal: (root: string, agreementId: string) => Promise<RefusalReason | undefined>
+  /** Whether parts are paced even when the reader does not ask for it. */
+  paced: boolean
+  /** The owner's cap over all readers. */
+  bucket: TokenBucket | undefined
+  /** Told of each block that left; false when this peer has had its share. */
+  onSent: (root: string, agreementId: string, bytes: number) => boolean
+}
+
+/** The root a stream reads now, and the nodes looked at on the way down. */
+interface Reading {
+  root: string
+  agreementId: string
+  paced: boolean
+  /** Children by node, for the nodes used last: a window's requests stay within one or two. */
+  children: Map<string, DagRef[]>
+}
+
+/** Nodes whose children a stream remembers: the way down to where it reads. */
+const MAX_REMEMBERED_NODES = 16
+
+const broken = (message: string): WireError => new WireError('E_FRAME_MALFORMED', message)
+
+/** One stream of a reader, from its first request to its last. */
+export class ServeSession {
+  readonly #frames: FrameStream
+  readonly #options: ServeOptions
+  readonly #window = new DelayWindow()
+  readonly #requests: Request[] = []
+  #wake: (() => void) | undefined
+  #over: { error: WireError | undefined } | undefined
+  #reading: Reading | undefined
+
+  constructor(frames: FrameStream, options: ServeOptions) {
+    this.#frames = frames
+    this.#options = options
+  }
+
+  /** Serves until the reader ends the stream or is idle. Rejects with a WireError when it breaks the protocol or stalls. */
+  async run(): Promise<void> {
+    void this.#receive()
+    for (;;) {
+      const request = this.#requests.shift()
+      if (request !== undefined) {
+        await this.#serve(request)
+        continue
+      }
+      if (this.#over !== undefined) break
+      if (!await this.#woken(IDLE_STREAM_MS)) return
+    }
+    if (this.#over.error !== undefined) throw this.#over.error
+  }
+
+  /** Reads requests while blocks are being sent: acknowledgements come in between. */
+  async #receive(): Promise<void> {
+    try {
+      for (let raw = await this.#frames.read(); raw !== undefined; raw = await this.#frames.read()) {
+        const request = decodeRequest(raw)
+        if (!request.ok) throw broken(request.message)
+        if (request.value.kind === 'ack') {
+          if (!this.#window.onAck(request.value.bytes, performance.now())) throw broken('More was acknowledged than was sent')
+        } else if (this.#requests.push(request.value) > MAX_QUEUED_REQUESTS) {
+          throw broken(`More than ${MAX_QUEUED_REQUESTS} requests wait`)
+        }
+        this.#wake?.()
+      }
+      this.#over = { error: undefined }
+    } catch (err) {
+      this.#over = { error: toWireError(err, 'E_STREAM_CLOSED') }
+    }
+    this.#wake?.()
+  }
+
+  /** Waits for a request, an acknowledgement or the end. False when nothing comes within `timeoutMs`. */
+  async #woken(timeoutMs: number): Promise<boolean> {
+    const { promise, resolve } = Promise.withResolvers<boolean>()
+    this.#wake = () => { resolve(true) }
+    const timer = setTimeout(() => { resolve(false) }, timeoutMs)
+    try {
+      return await promise
+    } finally {
+      clearTimeout(timer)
+      this.#wake = undefined
+    }
+  }
+
+  async #serve(request: Request): Promise<void> {
+    if (request.kind === 'ask') await this.#answerAsk(request)
+    else if (request.kind === 'want') await this.#sendWanted(request.path, request.positions)
+  }
+
+  async #answerAsk(request: Request & { kind: 'ask' }): Promise<void> {
+    const { root, agreementId } = request
+    this.#reading = undefined
+    const reason = await this.#options.refusal(root, agreementId)
+    if (reason !== undefined) {
+      await this.#frames.write(encodeControl({ kind: 'refused', reason }))
+      return
+    }
+    const reading: Reading = { root, agreementId, paced: request.paced || this.#options.paced, children: new Map() }
+    this.#reading = reading
+    const ahead = await this.#blocksAhead(root, request.aheadBytes)
+    if (request.aheadBytes > 0 && ahead.length === 0) {
+      await this.#frames.write(encodeControl({ kind: 'refused', reason: 'absent' }))
+      return
+    }
+    const accepted = encodeControl({ kind: 'accepted', paced: reading.paced })
+    const end = encodeControl({ kind: 'ahead-end' })
+    const aheadBytes = ahead.reduce((sum, bytes) => sum + bytes.byteLength, 0)
+    if (aheadBytes <= PACED_PART_BYTES) {
+      // a small result leaves as one packet
+      const parts = ahead.map((bytes) => Buffer.concat([LAST_PART_HEADER, bytes]))
+      if (reading.paced) for (const bytes of ahead) this.#window.onSent(bytes.byteLength, performance.now())
+      this.#options.bucket?.take(aheadBytes, performance.now())
+      for (const bytes of ahead) this.#count(reading, bytes.byteLength)
+      await this.#frames.writeAll([accepted, ...parts, end])
+      return
+    }
+    await this.#frames.write(accepted)
+    for (const bytes of ahead) await this.#sendBlock(reading, bytes)
+    await this.#frames.write(end)
+  }
+
+  /** The first blocks in depth-first order, each address once, until the next would pass `maxBytes`; the root in any case. */
+  async #blocksAhead(root: string, maxBytes: number): Promise<Uint8Array[]> {
+    const blocks: Uint8Array[] = []
+    if (maxBytes === 0) return blocks
+    const seen = new Set([root])
+    const open = [rootRef(root)]
+    let sum = 0
+    for (let ref = open.pop(); ref !== undefined && blocks.length < MAX_AHEAD_BLOCKS; ref = open.pop()) {
+      const bytes = await this.#options.store.getBlock(ref.cid)
+      if (bytes === undefined || (blocks.length > 0 && sum + bytes.byteLength > maxBytes)) break
+      sum += bytes.byteLength
+      blocks.push(bytes)
+      const step = stepInto(ref, bytes)
+      if (!step.ok) break
+      if (step.value.kind === 'leaf') continue
+      for (const child of step.value.children.toReversed()) {
+        if (seen.has(child.cid)) continue
+        seen.add(child.cid)
+        open.push(child)
+      }
+    }
+    return blocks
+  }
+
+  async #sendWanted(path: number[], positions: number[]): Promise<void> {
+    const reading = this.#reading
+    if (reading === undefined) throw broken('Blocks were asked for before their root')
+    const children = await this.#childrenAt(reading, path)
+    const load = (index: number): Promise<Uint8Array | undefined> | undefined => {
+      const position = positions[index]
+      if (position === undefined) return undefined
+      const child = children?.[position]
+      if (children !== undefined && child === undefined) throw broken('A block was asked for where its parent has none')
+      return child === undefined ? Promise.resolve(undefined) : this.#options.store.getBlock(child.cid)
+    }
+    // the next block is read and checked while one is sent
+    let next = load(0)
+    for (let index = 0; next !== undefined; index++) {
+      const bytes = await next
+      next = load(index + 1)
+      next?.catch(() => {})
+      if (bytes === undefined) await this.#frames.write(encodeControl({ kind: 'not-here' }))
+      else await this.#sendBlock(reading, bytes)
+    }
+  }
+
+  /** The children of the node at `path` below the root, one link at a time; undefined when a node on the way is not here. */
+  async #childrenAt(reading: Reading, path: number[]): Promise<DagRef[] | undefined> {
+    let ref = rootRef(reading.root)
+    for (let depth = 0; ; depth++) {
+      const key = path.slice(0, depth).join('/')
+      let children = reading.children.get(key)
+      if (children === undefined) {
+        const bytes = await this.#options.store.getBlock(ref.cid)
+        if (bytes === undefined) return undefined
+        const step = stepInto(ref, bytes)
+        if (!step.ok || step.value.kind === 'leaf') throw broken('A path leads through something that is no node')
+        children = step.value.children
+      }
+      // the node used last stands last
+      reading.children.delete(key)
+      reading.children.set(key, children)
+      for (const oldest of reading.children.keys()) {
+        if (reading.children.size <= MAX_REMEMBERED_NODES) break
+        reading.children.delete(oldest)
+      }
+      const position = path[depth]
+      if (position === undefined) return children
+      const child = children[position]
+      if (child === undefined) throw broken('A path leads where its node has no child')
+      ref = child
+    }
+  }
+
+  async #sendBlock(reading: Reading, bytes: Uint8Array): Promise<void> {
+    const partBytes = reading.paced ? PACED_PART_BYTES : Math.max(bytes.byteLength, 1)
+    let at = 0
+    do {
+      const part = bytes.subarray(at, at + partBytes)
+      at += part.byteLength
+      await this.#mayLeave(reading.paced, part.byteLength)
+      await this.#frames.write([at < bytes.byteLength ? PART_HEADER : LAST_PART_HEADER, part])
+    } while (at < bytes.byteLength)
+    this.#count(reading, bytes.byteLength)
+  }
+
+  async #mayLeave(paced: boolean, bytes: number): Promise<void> {
+    const waitMs = this.#options.bucket?.take(bytes, performance.now()) ?? 0
+    if (waitMs > 0) await sleep(waitMs)
+    if (!paced) return
+    while (!this.#window.mayHave(bytes)) {
+      if (this.#over !== undefined) throw this.#over.error ?? new WireError('E_STREAM_CLOSED', 'The reader ended before it acknowledged what it read')
+      if (!await this.#woken(STALL_TIMEOUT_MS)) throw new WireError('E_FRAME_TIMEOUT', `Nothing was acknowledged within ${STALL_TIMEOUT_MS} ms`)
+    }
+    this.#window.onSent(bytes, performance.now())
+  }
+
+  #count(reading: Reading, bytes: number): void {
+    if (!this.#options.onSent(reading.root, reading.agreementId, bytes)) throw new WireError('E_QUEUE_FULL', 'The peer has read its share of this hour')
+  }
+}
