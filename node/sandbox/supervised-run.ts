@@ -199,7 +199,7 @@ export class SupervisedRun {
   }
 
   #deathWords(): string {
-    const words = this.#child.engineWords.split('\n').map((line) => line.trim()).find((line) => /fatal|error|abort/i.test(line))
+    const words = this.#child.engineWords.split('\n').map((line) => line.trim()).find((line) => /FATAL|Error:|Error \[|Check failed/.test(line))
     return `the run's process died${words === undefined ? '' : `: ${words.replaceAll(/[^\u0020-\u007e]/g, '?').slice(0, 200)}`}`
   }
 
