@@ -1,4 +1,4 @@
-import { chmod, link, lstat, mkdir, rename, rm } from 'node:fs/promises'
+import { chmod, lstat, mkdir, rm, rmdir, stat } from 'node:fs/promises'
 import { connect } from 'node:net'
 import { dirname } from 'node:path'
 import type { Server } from 'node:net'
@@ -9,8 +9,9 @@ const SOCKET_MODE = 0o600
 const DIR_MODE = 0o700
 /** Bits of group and others. */
 const STRANGERS = 0o077
-/** Two nodes that start at once may take each other's stale socket away a few times; more is somebody else's doing. */
-const MAX_ATTEMPTS = 8
+/** Claiming takes milliseconds, or as long as asking a node that hangs: a lock older than this was left by a crash. */
+const LOCK_STALE_MS = 3 * GREET_WITHIN_MS
+const LOCK_POLL_MS = 20
 const IS_PIPE = process.platform === 'win32'
 
 function codeOf(err: unknown): string {
@@ -22,18 +23,44 @@ function codeOf(err: unknown): string {
  * one that answers belongs to a running node: E_NODE_RUNNING. Throws E_SOCKET for what the system refuses.
  */
 export async function claimSocket(server: Server, path: string): Promise<void> {
-  if (!IS_PIPE) await privateDir(dirname(path))
-  for (let attempt = 0; attempt < MAX_ATTEMPTS; attempt++) {
+  if (IS_PIPE) { refuse(path, await listen(server, path)); return }
+  await privateDir(dirname(path))
+  // between another's bind and its listen, its socket looks dead: so nobody looks while anybody binds
+  await withLock(`${path}.lock`, async () => {
     const code = await listen(server, path)
-    if (code === '') {
-      if (!IS_PIPE) await chmod(path, SOCKET_MODE)
-      return
+    if (code === 'EADDRINUSE') {
+      if (await answers(path)) throw alreadyRunning(path)
+      await rm(path, { force: true })
     }
-    if (code !== 'EADDRINUSE') throw new HearthError('E_SOCKET', `Cannot listen on ${path} (${code})`, 'Check that the data folder is on a local disk that you may write to')
-    if (IS_PIPE || await answers(path)) throw alreadyRunning(path)
-    await removeStale(path)
+    if (code !== '') refuse(path, code === 'EADDRINUSE' ? await listen(server, path) : code)
+    await chmod(path, SOCKET_MODE)
+  })
+}
+
+function refuse(path: string, code: string): void {
+  if (code === '') return
+  if (code === 'EADDRINUSE') throw alreadyRunning(path)
+  throw new HearthError('E_SOCKET', `Cannot listen on ${path} (${code})`, 'Check that the data folder is on a local disk that you may write to')
+}
+
+/** A folder is made by exactly one of those who try. */
+async function withLock(lock: string, work: () => Promise<void>): Promise<void> {
+  for (;;) {
+    try {
+      await mkdir(lock, { mode: DIR_MODE })
+      break
+    } catch (err) {
+      if (codeOf(err) !== 'EEXIST') throw new HearthError('E_SOCKET', `Cannot write to ${dirname(lock)} (${codeOf(err)})`, 'Check that the data folder is on a local disk that you may write to', { cause: err })
+    }
+    const made = await stat(lock).catch(() => undefined)
+    if (made !== undefined && Date.now() - made.mtimeMs > LOCK_STALE_MS) await rmdir(lock).catch(() => {})
+    else await new Promise((resolve) => { setTimeout(resolve, LOCK_POLL_MS) })
   }
-  throw new HearthError('E_SOCKET', `${path} is taken again and again`, 'Check whether something starts nodes on this data folder in a loop')
+  try {
+    await work()
+  } finally {
+    await rmdir(lock).catch(() => {})
+  }
 }
 
 function alreadyRunning(path: string): HearthError {
@@ -67,25 +94,4 @@ function answers(path: string): Promise<boolean> {
     const timer = setTimeout(() => done(true), GREET_WITHIN_MS)
     socket.once('connect', () => done(true)).once('error', () => done(false))
   })
-}
-
-/**
- * Takes a dead socket away. Another node may do the same at once and listen already, so the file is moved aside first
- * (only one of us gets it), asked again, and put back when it lives after all.
- */
-async function removeStale(path: string): Promise<void> {
-  const aside = `${path}.${process.pid}.stale`
-  try {
-    await rename(path, aside)
-  } catch (err) {
-    if (codeOf(err) === 'ENOENT') return
-    throw new HearthError('E_SOCKET', `Cannot take over the stale socket ${path} (${codeOf(err)})`, 'Remove the file and start again', { cause: err })
-  }
-  try {
-    if (!(await answers(aside))) return
-    await link(aside, path).catch(() => {})
-    throw alreadyRunning(path)
-  } finally {
-    await rm(aside, { force: true })
-  }
 }

@@ -133,7 +133,7 @@ export class Connection {
       if (!isMethod(method)) throw new HearthError('E_API_METHOD', `There is no method "${method.slice(0, 64)}"`, `Methods are: ${Object.keys(PARAMETERS).join(', ')}`)
       const returned = invoke(await this.#api(), method, frame.params, call.abort.signal)
       if (isStream(returned)) await this.#pump(id, call, returned)
-      else this.#write({ id, result: await returned })
+      else this.#write({ id, result: await returned ?? null })
     } catch (err) {
       this.#error(id, err)
     } finally {

@@ -1,6 +1,6 @@
 import type { JobDetail, NodeApi, Timestamped } from '../api/contract.ts'
 import { untilAborted } from '../api/until-aborted.ts'
-import { LogMerger } from './log-merger.ts'
+import { LogMerger } from '../client/log-merger.ts'
 import { JobModel } from './views/job-model.ts'
 import { jobLiveView } from './views/job-live.ts'
 import { noticeLine } from './views/notice.ts'

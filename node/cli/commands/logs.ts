@@ -2,7 +2,7 @@ import { PARAMS } from '../../../src/params.ts'
 import { untilAborted } from '../../api/until-aborted.ts'
 import { defineCommand } from '../command.ts'
 import { resolveJob } from '../ids.ts'
-import { LogMerger } from '../log-merger.ts'
+import { LogMerger } from '../../client/log-merger.ts'
 import { LinePrefixer } from '../line-prefixer.ts'
 
 export const logsCommand = defineCommand({
