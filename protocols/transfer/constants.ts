@@ -45,11 +45,8 @@ export const PACED_PART_BYTES = 32 * 1024
 /** A part smaller than this that is not the last: nobody honest sends those. */
 export const MIN_PART_BYTES = 4 * 1024
 
-/** Without a byte for this long, a source or a reader is given up. */
+/** Without a byte for this long, a source or a reader is given up. A block may take twice as long: 17 KB/s is the slowest source that is of use. */
 export const STALL_TIMEOUT_MS = 30 * SECOND_MS
-
-/** One block, from its first byte to its last: 17 KB/s is the slowest source that is of use. */
-export const BLOCK_TIMEOUT_MS = 60 * SECOND_MS
 
 /** Dialling a source, and its first answer. */
 export const OPEN_TIMEOUT_MS = 15 * SECOND_MS

@@ -144,7 +144,8 @@ export class Fetch {
     this.#startSource()
     while (!this.#frontier.isDone) {
       this.#throwIfFailed()
-      if (this.#active.size === 0 && !this.#startSource()) {
+      // what came from a source that has ended since may still be on its way to the disk
+      if (this.#active.size === 0 && this.#pendingPuts.size === 0 && !this.#startSource()) {
         throw new FetchFailure('E_TRANSFER_NO_SOURCE', `No source gave all of ${this.#request.cid} (${[...this.#reports.values()].map((report) => report.code ?? 'incomplete').join(', ') || 'none was named'})`, 'Try again when more peers that have it are online')
       }
       await this.#frontier.changed()
@@ -298,7 +299,10 @@ export class Fetch {
     const putting = this.#inStore(() => this.#hold.put(wanted.ref.cid, bytes)).then(() => { this.#frontier.settle() }, (err: unknown) => {
       this.#frontier.giveBack([wanted])
       if (err instanceof FetchFailure) this.#fail(err)
-    }).finally(() => { this.#pendingPuts.delete(putting) })
+    }).finally(() => {
+      this.#pendingPuts.delete(putting)
+      this.#frontier.notify()
+    })
     this.#pendingPuts.add(putting)
     while (this.#pendingPuts.size >= MAX_PENDING_PUTS) await Promise.race(this.#pendingPuts)
   }

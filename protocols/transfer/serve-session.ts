@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { toWireError, WireError } from '../wire/index.ts'
-import { IDLE_STREAM_MS, MAX_AHEAD_BLOCKS, MAX_QUEUED_REQUESTS, PACED_PART_BYTES, STALL_TIMEOUT_MS } from './constants.ts'
+import { IDLE_STREAM_MS, MAX_AHEAD_BLOCKS, MAX_QUEUED_REQUESTS, PACED_PART_BYTES } from './constants.ts'
 import { rootRef, stepInto } from './dag-walk.ts'
 import { decodeRequest, encodeControl, LAST_PART_HEADER, PART_HEADER } from './messages.ts'
 import { DelayWindow } from './pacer.ts'
@@ -18,6 +18,8 @@ export interface ServeOptions {
   paced: boolean
   /** The owner's cap over all readers. */
   bucket: TokenBucket | undefined
+  /** How long a reader may take nothing. */
+  stallTimeoutMs: number
   /** Told of each block that left; false when this peer has had its share. */
   onSent: (root: string, agreementId: string, bytes: number) => boolean
 }
@@ -228,7 +230,7 @@ export class ServeSession {
     if (!paced) return
     while (!this.#window.mayHave(bytes)) {
       if (this.#over !== undefined) throw this.#over.error ?? new WireError('E_STREAM_CLOSED', 'The reader ended before it acknowledged what it read')
-      if (!await this.#woken(STALL_TIMEOUT_MS)) throw new WireError('E_FRAME_TIMEOUT', `Nothing was acknowledged within ${STALL_TIMEOUT_MS} ms`)
+      if (!await this.#woken(this.#options.stallTimeoutMs)) throw new WireError('E_FRAME_TIMEOUT', `Nothing was acknowledged within ${this.#options.stallTimeoutMs} ms`)
     }
     this.#window.onSent(bytes, performance.now())
   }

@@ -1,5 +1,5 @@
 import { toWireError } from '../wire/index.ts'
-import { BLOCK_TIMEOUT_MS, MIN_PART_BYTES } from './constants.ts'
+import { MIN_PART_BYTES } from './constants.ts'
 import { MAX_LEAF_BYTES } from './dag-node.ts'
 import { decodeAnswer, encodeRequest } from './messages.ts'
 import type { FrameStream, WireError } from '../wire/index.ts'
@@ -37,9 +37,11 @@ export type BlockAnswer = { kind: 'block', bytes: Uint8Array } | { kind: 'not-he
 /** One stream to a source. It can read several roots, one after the other. Rejects with SourceErrors. */
 export class SourceSession {
   readonly #frames: FrameStream
+  readonly #blockTimeoutMs: number
   #paced = false
 
-  constructor(frames: FrameStream) {
+  constructor(blockTimeoutMs: number, frames: FrameStream) {
+    this.#blockTimeoutMs = blockTimeoutMs
     this.#frames = frames
   }
 
@@ -77,7 +79,7 @@ export class SourceSession {
       if (part !== first) await this.#acknowledge(part.bytes, signal)
       const tooSmall = !part.isLast && part.bytes.byteLength < MIN_PART_BYTES
       if (tooSmall || at + part.bytes.byteLength > MAX_LEAF_BYTES) throw new SourceError('E_SOURCE_PROTOCOL', 'The source sent parts that are too small, or too many')
-      if (performance.now() - startedMs > BLOCK_TIMEOUT_MS) throw new SourceError('E_SOURCE_STALLED', `A block took more than ${BLOCK_TIMEOUT_MS} ms`)
+      if (performance.now() - startedMs > this.#blockTimeoutMs) throw new SourceError('E_SOURCE_STALLED', `A block took more than ${this.#blockTimeoutMs} ms`)
       block.set(part.bytes, at)
       at += part.bytes.byteLength
       if (part.isLast) break

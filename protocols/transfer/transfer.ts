@@ -1,6 +1,6 @@
 import { handleFrames, openFrames, toWireError } from '../wire/index.ts'
 import {
-  BLOCK_TIMEOUT_MS, KEEP_STREAM_MS, MAX_ANSWER_BYTES, MAX_KEPT_STREAMS, MAX_PEER_BYTES_PER_HOUR, MAX_REQUEST_BYTES, MAX_STREAMS_PER_PEER,
+  KEEP_STREAM_MS, MAX_ANSWER_BYTES, MAX_KEPT_STREAMS, MAX_PEER_BYTES_PER_HOUR, MAX_REQUEST_BYTES, MAX_STREAMS_PER_PEER,
   OPEN_TIMEOUT_MS, PROGRESS_EVERY_MS, STALL_TIMEOUT_MS, TRANSFER_PROTOCOL
 } from './constants.ts'
 import { isContentCid } from './content-id.ts'
@@ -37,14 +37,21 @@ export interface TransferOptions {
   uploadBytesPerSecond?: number
   /** What one peer may read in an hour; 256 GiB when left out. */
   maxPeerBytesPerHour?: number
+  /** Without a byte for this long, a source or a reader is given up; 30 s when left out. A block may take twice that. */
+  stallTimeoutMs?: number
   /** Told about every 100 ms of what is being read, and at the end of each stream. */
   onServed?: (progress: ServedProgress) => void
 }
 
-/** Both sides read small frames and only the source sends large ones. */
-const CLIENT_LIMITS: FrameLimits = { maxFrameBytes: MAX_ANSWER_BYTES, maxSentFrameBytes: MAX_REQUEST_BYTES, readTimeoutMs: BLOCK_TIMEOUT_MS, idleTimeoutMs: STALL_TIMEOUT_MS, writeTimeoutMs: STALL_TIMEOUT_MS }
+/** Only the source sends large frames. */
+function clientLimits(stallTimeoutMs: number): FrameLimits {
+  return { maxFrameBytes: MAX_ANSWER_BYTES, maxSentFrameBytes: MAX_REQUEST_BYTES, readTimeoutMs: 2 * stallTimeoutMs, idleTimeoutMs: stallTimeoutMs, writeTimeoutMs: stallTimeoutMs }
+}
+
 /** How long a stream may rest is the session's to decide. */
-const SOURCE_LIMITS: FrameLimits = { maxFrameBytes: MAX_REQUEST_BYTES, maxSentFrameBytes: MAX_ANSWER_BYTES, readTimeoutMs: STALL_TIMEOUT_MS, idleTimeoutMs: Number.POSITIVE_INFINITY, writeTimeoutMs: STALL_TIMEOUT_MS }
+function sourceLimits(stallTimeoutMs: number): FrameLimits {
+  return { maxFrameBytes: MAX_REQUEST_BYTES, maxSentFrameBytes: MAX_ANSWER_BYTES, readTimeoutMs: stallTimeoutMs, idleTimeoutMs: Number.POSITIVE_INFINITY, writeTimeoutMs: stallTimeoutMs }
+}
 
 interface Kept {
   session: SourceSession
@@ -54,6 +61,7 @@ interface Kept {
 /** Brings content of others into the store, and serves what is in it to those who may read it. */
 export class Transfer {
   readonly #options: TransferOptions
+  readonly #stallTimeoutMs: number
   readonly #bucket: TokenBucket | undefined
   readonly #shares: PeerShares
   /** Streams at rest, by peer, for the next fetch. */
@@ -66,6 +74,7 @@ export class Transfer {
 
   private constructor(options: TransferOptions) {
     this.#options = options
+    this.#stallTimeoutMs = options.stallTimeoutMs ?? STALL_TIMEOUT_MS
     const rate = options.uploadBytesPerSecond
     this.#bucket = rate === undefined ? undefined : new TokenBucket(rate, rate / 4, performance.now())
     this.#shares = new PeerShares(options.maxPeerBytesPerHour ?? MAX_PEER_BYTES_PER_HOUR)
@@ -74,7 +83,7 @@ export class Transfer {
   /** Begins to serve. */
   static async start(options: TransferOptions): Promise<Transfer> {
     const transfer = new Transfer(options)
-    transfer.#handled = await handleFrames(options.network, TRANSFER_PROTOCOL, SOURCE_LIMITS, async (frames, peer) => {
+    transfer.#handled = await handleFrames(options.network, TRANSFER_PROTOCOL, sourceLimits(transfer.#stallTimeoutMs), async (frames, peer) => {
       const told = transfer.#teller(peer)
       try {
         await new ServeSession(frames, {
@@ -82,6 +91,7 @@ export class Transfer {
           refusal: (root, agreementId) => transfer.#refusal(peer, root, agreementId),
           paced: options.paced ?? true,
           bucket: transfer.#bucket,
+          stallTimeoutMs: transfer.#stallTimeoutMs,
           onSent: (root, agreementId, bytes) => {
             told.add(root, agreementId, bytes)
             return transfer.#shares.take(peer.toString(), bytes, performance.now())
@@ -141,7 +151,7 @@ export class Transfer {
     const kept = fresh ? undefined : this.#takeKept(peer)
     if (kept !== undefined) return kept
     try {
-      return new SourceSession(await openFrames(this.#options.network, peer, TRANSFER_PROTOCOL, CLIENT_LIMITS, AbortSignal.any([signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)])))
+      return new SourceSession(2 * this.#stallTimeoutMs, await openFrames(this.#options.network, peer, TRANSFER_PROTOCOL, clientLimits(this.#stallTimeoutMs), AbortSignal.any([signal, AbortSignal.timeout(OPEN_TIMEOUT_MS)])))
     } catch (err) {
       throw new SourceError('E_SOURCE_UNREACHABLE', toWireError(err, 'E_STREAM_OPEN').message, { cause: err })
     }
