@@ -18,7 +18,7 @@ try {
     signal: abort.signal,
     afterwards: async (requester) => {
       if (!values.repl) return
-      await runRepl({ api: requester.api, commands: commandsOf('repl'), input: process.stdin, output: process.stdout, env: process.env, cwd: process.cwd(), historyFile: join(requester.dataDir, 'history'), colour: true, signal: abort.signal })
+      await runRepl({ api: requester.api, commands: commandsOf('repl', []), input: process.stdin, output: process.stdout, env: process.env, cwd: process.cwd(), historyFile: join(requester.dataDir, 'history'), colour: true, signal: abort.signal })
     }
   })
 } catch (err) {

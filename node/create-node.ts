@@ -27,7 +27,7 @@ import type { NodeKeys } from './keys/index.ts'
 import { createNetwork } from './network/create-network.ts'
 import type { Network } from './network/network.ts'
 import { Access } from './service/access.ts'
-import { prepareJob } from './service/job-store.ts'
+import { draftJob, prepareJob } from './service/job-store.ts'
 import { NodeService } from './service/service.ts'
 import { Drain } from './service/drain.ts'
 import { RecordStore } from './store/record-store.ts'
@@ -84,7 +84,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     dispatch({ kind: 'ad', ad: found.ad, latencyMs: found.latencyMs })
   }
   const performer = new Performer({
-    network, worker, content, fetch: transfer.fetch, notices, dispatch,
+    network, worker, fetch: transfer.fetch, notices, dispatch,
     onBid: () => { sandbox.warm() },
     onAd: (ad, latencyMs) => { seen({ ad, latencyMs }) },
     onAdvertise: (effect) => { advertise(network, peer, effect) },
@@ -116,10 +116,12 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   }
   const stop = (withinMs: number): Promise<void> => stopping ??= close(withinMs)
 
+  const jobs = { content, requester: keys.peerId, providerSets: config.requester.providerSets }
   const api = new NodeService({
     peer, peerId: keys.peerId, version: options.version, dataDir, notices, dispatch,
     settled: async () => { await driver.settled() },
-    prepare: async (request, nonce, keep) => await prepareJob({ content, requester: keys.peerId, providerSets: config.requester.providerSets }, request, nonce, keep),
+    prepare: async (request, nonce) => await prepareJob(jobs, request, nonce),
+    draft: async (request, nonce) => await draftJob(jobs, request, nonce),
     exportContent: async (cid, to) => { const { files, sizeBytes } = await content.export(cid, to); return { files, bytes: sizeBytes } },
     peek: async () => undefined,
     logs: {
@@ -170,9 +172,10 @@ function selfOf(keys: NodeKeys): Self {
   }
 }
 
+/** What gets a node through a router has no use on a local network. */
 function networkOf({ network }: Config, version: string): Parameters<typeof createNetwork>[0]['options'] {
   const { listen, announce, bootstrap, mdns, upnp, autonat, relayClient, relayServer, dht, local, maxConnections } = network
-  return { scope: local ? 'local' : 'public', listen, announce, bootstrap, mdns, upnp, autonat, dht: dht !== 'off', relay: { client: relayClient, server: relayServer }, maxConnections, agent: `hearth/${version}` }
+  return { scope: local ? 'local' : 'public', listen, announce, bootstrap, mdns, upnp: upnp && !local, autonat: autonat && !local, dht: dht !== 'off', relay: { client: relayClient && !local, server: relayServer }, maxConnections, agent: `hearth/${version}` }
 }
 
 /** Peers' words become events. */

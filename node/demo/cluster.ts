@@ -20,8 +20,8 @@ export interface ClusterNode {
   dataDir: string
   api: RemoteApi
   process: ChildProcess
-  kill(signal: NodeJS.Signals): void
-  /** Starts it again on the same data folder and the same port. */
+  /** Resolves when the process has ended. */
+  kill(signal: NodeJS.Signals): Promise<void>
 }
 
 export interface NodeSetup {
@@ -30,6 +30,8 @@ export interface NodeSetup {
   env?: Record<string, string>
   dataDir?: string
   bootstrap?: string[]
+  /** A multiaddr to listen on; any free port of loopback by default. */
+  listen?: string
 }
 
 /** Real nodes as processes of their own on loopback: for the demo, the tests and the benchmarks. */
@@ -47,7 +49,7 @@ export class Cluster {
 
   async start(setup: NodeSetup): Promise<ClusterNode> {
     const dataDir = setup.dataDir ?? join(this.dir, setup.name)
-    const child = spawn(process.execPath, [PROGRAM, 'up', '--headless', '--json', `--dataDir=${dataDir}`, '--network.local=true', '--network.listen=["/ip4/127.0.0.1/tcp/0"]', '--network.mdns=false', '--network.upnp=false',
+    const child = spawn(process.execPath, [PROGRAM, 'up', '--headless', '--json', `--dataDir=${dataDir}`, '--network.local=true', `--network.listen=${JSON.stringify([setup.listen ?? '/ip4/127.0.0.1/tcp/0'])}`, '--network.mdns=false', '--network.upnp=false',
       ...setup.bootstrap === undefined ? [] : [`--network.bootstrap=${JSON.stringify(setup.bootstrap)}`], ...setup.flags ?? []],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...setup.env } })
     let output = ''
@@ -58,7 +60,7 @@ export class Cluster {
     const died = once(child, 'exit').then(() => { throw new HearthError('E_DEMO_NODE', `node ${setup.name} did not start: ${output.trim()}`, 'Start it by hand with `hearth up` to see more') })
     const status = await Promise.race([this.#status(api, child), died])
     died.catch(() => undefined)
-    const node: ClusterNode = { name: setup.name, peer: status.peer, address: status.addresses[0] ?? '', dataDir, api, process: child, kill: (signal) => { child.kill(signal) } }
+    const node: ClusterNode = { name: setup.name, peer: status.peer, address: status.addresses[0] ?? '', dataDir, api, process: child, kill: async (signal) => { if (child.kill(signal)) await once(child, 'exit') } }
     this.nodes.push(node)
     return node
   }

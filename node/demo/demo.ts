@@ -48,7 +48,7 @@ async function killHalfWay(requester: ClusterNode, victim: ClusterNode | undefin
   let done = 0
   for await (const notice of requester.api.events({ job })) {
     if (notice.kind !== 'task' || notice.state !== 'done') continue
-    if (++done >= tasks / 2) { victim?.kill('SIGKILL'); return }
+    if (++done >= tasks / 2) { await victim?.kill('SIGKILL'); return }
   }
 }
 

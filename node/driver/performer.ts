@@ -4,16 +4,14 @@ import type { Ad } from '../../src/documents/ad.ts'
 import type { Message } from '../../src/documents/message.ts'
 import type { Offer } from '../../src/documents/offer.ts'
 import { toErrorShape } from '../../src/errors.ts'
-import { MIB, SECOND_MS } from '../../src/units.ts'
-import type { ContentPort, FetchContent } from '../work/content-port.ts'
+import { SECOND_MS } from '../../src/units.ts'
+import type { FetchContent } from '../work/content-port.ts'
 import type { Worker } from '../work/worker.ts'
 import type { Notices } from './notices.ts'
 
 /** Ads asked for a job: enough for any home job, few enough to dial. */
 const MAX_ADS_FOUND = 64
 const FIND_ADS_MS = 10 * SECOND_MS
-/** DAG nodes on top of a result's declared bytes. */
-const RESULT_OVERHEAD_BYTES = 4 * MIB
 /** Results pulled at the same time. More would only share the same line. */
 const MAX_RESULT_FETCHES = 8
 
@@ -27,7 +25,6 @@ export interface NetworkPort {
 export interface PerformerOptions {
   network: NetworkPort
   worker: Worker
-  content: ContentPort
   fetch: FetchContent
   notices: Notices
   /** A bid goes out: work may come within milliseconds. */
@@ -88,12 +85,11 @@ export class Performer {
   }
 
   async #fetchResult({ job, task, content, contentBytes, from }: EffectOf<'fetch-result'>): Promise<void> {
-    const { dispatch, fetch, content: store } = this.#options
+    const { dispatch, fetch } = this.#options
     if (this.#fetching >= MAX_RESULT_FETCHES) await new Promise<void>((resolve) => { this.#waitingFetches.push(resolve) })
     this.#fetching++
     try {
-      await this.#fromAny(from, async (peer, agreementId) => { await fetch({ cid: content, from: [peer], agreementId, maxBytes: contentBytes + RESULT_OVERHEAD_BYTES }) })
-      await store.pin(content, `job:${job}`)
+      await this.#fromAny(from, async (peer, agreementId) => { await fetch({ cid: content, from: [peer], agreementId, maxBytes: contentBytes, pinFor: `job:${job}` }) })
       dispatch({ kind: 'result-fetched', job, task, content })
     } catch (err) {
       dispatch({ kind: 'result-lost', job, task, content, code: toErrorShape(err).code })

@@ -17,6 +17,10 @@ import { yamuxOptions } from '../../protocols/wire/index.ts'
 import type { NodeKeys } from '../keys/index.ts'
 import { ADDRESS_DIAL_TIMEOUT_MS, CONNECTION_PING_MS, DHT_PROTOCOL, DIAL_TIMEOUT_MS, MARKET_EPOCH_MS, MAX_ADDRESS_AGE_MS, MAX_PEER_AGE_MS, MDNS_INTERVAL_MS } from './options.ts'
 import type { NetworkOptions } from './options.ts'
+import { calmWalk, noWalk, withWalk } from './random-walk.ts'
+
+/** Pings of one connection at once, each way. */
+const MAX_PING_STREAMS = 8
 
 /** The routing table tells when it takes a peer in; its type does not say so. */
 interface SearchableDht extends SingleKadDHT { routingTable: { size: number } & EventTarget }
@@ -86,7 +90,8 @@ async function transports({ relay }: NetworkOptions): Promise<((components: Comp
   const list: ((components: Components) => Transport)[] = [tcp()]
   if (relay.client) {
     const { circuitRelayTransport } = await import('@libp2p/circuit-relay-v2')
-    list.push(circuitRelayTransport())
+    const circuit = circuitRelayTransport()
+    list.push((components) => circuit(withWalk(components, noWalk)))
   }
   return list
 }
@@ -114,7 +119,8 @@ async function services({ options, region, faultsOf }: Libp2pParts): Promise<Ser
   const list: ServiceFactories = {
     identify: identify(),
     identifyPush: identifyPush(),
-    ping: ping(),
+    // libp2p watches each connection by the same protocol: with one stream allowed, two pings at once would look like a dead peer
+    ping: ping({ maxInboundStreams: MAX_PING_STREAMS, maxOutboundStreams: MAX_PING_STREAMS }),
     pubsub: offerGossipSub({ sharedIp: isLocal, region, faultsOf })
   }
   if (options.dht) {
@@ -125,13 +131,15 @@ async function services({ options, region, faultsOf }: Libp2pParts): Promise<Ser
       // in the public scope, left to the node's own addresses
       ...(isLocal ? { clientMode: false } : {}),
       alpha: 3,
-      allowQueryWithZeroPeers: true,
       reprovide: { validity: 2 * MARKET_EPOCH_MS, threshold: 0 }
     })
     list.dht = (components) => dht(components) as SearchableDht
   }
   if (options.upnp) list.upnp = (await import('@libp2p/upnp-nat')).uPnPNAT({ portMappingDescription: 'hearth' })
-  if (options.autonat) list.autonat = (await import('@libp2p/autonat')).autoNAT()
+  if (options.autonat) {
+    const nat = (await import('@libp2p/autonat')).autoNAT()
+    list.autonat = (components) => nat(withWalk(components, calmWalk))
+  }
   if (options.dcutr) list.dcutr = (await import('@libp2p/dcutr')).dcutr()
   if (options.relay.server) {
     const { circuitRelayServer } = await import('@libp2p/circuit-relay-v2')

@@ -1,7 +1,6 @@
 import type { ContentStore } from '../content/content-store.ts'
 import { jobBlockCid } from '../work/job-files.ts'
-import { resolveJob } from '../jobfile/index.ts'
-import type { JobStore } from '../jobfile/index.ts'
+import { contentJobStore, inspectJob, resolveJob } from '../jobfile/index.ts'
 import { parseJobSpec } from '../../src/job/spec.ts'
 import type { JobDocument } from '../../src/documents/job.ts'
 import type { SubmitRequest } from '../api/contract.ts'
@@ -12,30 +11,30 @@ export interface PrepareOptions {
   providerSets: Readonly<Record<string, readonly string[]>>
 }
 
-/** Imports under way keep their content by a pin of their own, which the job's pin then replaces. */
-function jobStore(content: ContentStore, owner: string): JobStore {
-  return {
-    importPath: async (path, options) => await content.importPath(path, { ...options, pinFor: owner }),
-    stat: async (cid) => await content.stat(cid),
-    release: async (cid) => { await content.unpin(cid, owner) }
-  }
+type Prepared = { document: JobDocument, id: string }
+
+function request({ content, requester, providerSets }: PrepareOptions, { spec, baseDir }: SubmitRequest, nonce: Uint8Array): Parameters<typeof resolveJob>[0] {
+  return { spec: parseJobSpec(spec), baseDir, requester, nowWallMs: Date.now(), nonce, store: contentJobStore(content, draftOwner(nonce)), providerSets }
 }
 
-/**
- * Checks what a person wrote, imports the files it names, and keeps them for the job. `keep` false only looks: what was
- * imported may be evicted again.
- */
-export async function prepareJob(options: PrepareOptions, request: SubmitRequest, nonce: Uint8Array, keep: boolean): Promise<{ document: JobDocument, id: string }> {
-  const { content, requester, providerSets } = options
-  const importing = `import:${Buffer.from(nonce).toString('hex')}`
-  const { document, id, raw, roots } = await resolveJob({ spec: parseJobSpec(request.spec), baseDir: request.baseDir, requester, nowWallMs: Date.now(), nonce, store: jobStore(content, importing), providerSets })
+function draftOwner(nonce: Uint8Array): string {
+  return `draft:${Buffer.from(nonce).toString('hex')}`
+}
+
+/** Checks what a person wrote, imports the files it names, and keeps them for the job. */
+export async function prepareJob(options: PrepareOptions, submit: SubmitRequest, nonce: Uint8Array): Promise<Prepared> {
+  const { content } = options
+  const { document, id, raw, roots } = await resolveJob(request(options, submit, nonce))
   const block = jobBlockCid(id)
-  if (keep) {
-    await content.putBlock(block, raw)
-    for (const cid of [block, ...roots]) await content.pin(cid, `job:${id}`)
-  }
-  for (const cid of roots) await content.unpin(cid, importing)
+  await content.putBlock(block, raw)
+  for (const cid of [block, ...roots]) await content.pin(cid, `job:${id}`)
+  for (const cid of roots) await content.unpin(cid, draftOwner(nonce))
   return { document, id }
+}
+
+/** The same checks, and nothing imported: for `estimate`. */
+export async function draftJob(options: PrepareOptions, submit: SubmitRequest, nonce: Uint8Array): Promise<JobDocument> {
+  return (await inspectJob(request(options, submit, nonce))).draft
 }
 
 /** Everything a job's providers may read of its requester. */

@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { freemem } from 'node:os'
-import { join, resolve } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { mkdir } from 'node:fs/promises'
 import type { Ad } from '../../src/documents/ad.ts'
 import type { PeerEvent } from '../../src/core/event.ts'
@@ -31,8 +31,9 @@ export interface ServiceParts {
   dispatch: (event: PeerEvent) => void
   /** Waits until everything dispatched so far is on disk. */
   settled: () => Promise<void>
-  /** Checks a spec and imports its files; `keep` pins them under the job. */
-  prepare: (request: SubmitRequest, nonce: Uint8Array, keep: boolean) => Promise<{ document: JobDocument, id: string }>
+  /** Checks a spec, imports its files and keeps them for the job. */
+  prepare: (request: SubmitRequest, nonce: Uint8Array) => Promise<{ document: JobDocument, id: string }>
+  draft: (request: SubmitRequest, nonce: Uint8Array) => Promise<JobDocument>
   exportContent: (cid: string, to: string) => Promise<{ files: number, bytes: number }>
   /** Asks a provider for a committed result before the vote. */
   peek: (job: Job, task: number) => Promise<string | undefined>
@@ -73,14 +74,14 @@ export class NodeService implements NodeApi {
   }
 
   async submit(request: SubmitRequest): Promise<{ job: string }> {
-    const { document, id } = await this.#parts.prepare(request, randomBytes(16), true)
+    const { document, id } = await this.#parts.prepare(request, randomBytes(16))
     this.#parts.dispatch({ kind: 'submit', job: id, document })
     await this.#parts.settled()
     return { job: id }
   }
 
   async estimate(request: SubmitRequest): Promise<Estimate> {
-    const { document } = await this.#parts.prepare(request, randomBytes(16), false)
+    const document = await this.#parts.draft(request, randomBytes(16))
     return estimate(document, [...this.#parts.ads()], this.#parts.peer.requesting.jobs.values())
   }
 
@@ -121,7 +122,7 @@ export class NodeService implements NodeApi {
     const to = resolve(request.to)
     const indexes = request.task === undefined ? [...Array.from({ length: job.taskCount }).keys()] : [request.task]
     const report: ResultsReport = { to, files: 0, bytes: 0, verified: true, tasks: [] }
-    await mkdir(to, { recursive: true })
+    await mkdir(job.taskCount === 1 ? dirname(to) : to, { recursive: true })
     for (const index of indexes) {
       const found = await this.#content(job, index, request.unverified === true)
       if (found === undefined) continue

@@ -4,8 +4,7 @@ export interface ContentPort {
   list(cid: string): Promise<{ path: string, cid: string, sizeBytes: number }[]>
   readFile(cid: string, options: { maxBytes: number }): Promise<Uint8Array>
   export(cid: string, destPath: string, options?: { signal?: AbortSignal }): Promise<unknown>
-  importTree(entries: { path: string, hostPath?: string, bytes?: Uint8Array }[]): Promise<{ cid: string, sizeBytes: number }>
-  pin(cid: string, owner: string): Promise<void> | void
+  importTree(entries: readonly ({ path: string, hostPath: string } | { path: string, bytes: Uint8Array })[], options: { pinFor: string }): Promise<{ cid: string, sizeBytes: number }>
   unpin(cid: string, owner: string): Promise<void> | void
 }
 
@@ -14,6 +13,8 @@ export interface FetchRequest {
   from: string[]
   agreementId: string
   maxBytes: number
+  /** Keeps the content for this owner from the first block on. */
+  pinFor: string
   onProgress?: (done: { bytes: number, totalBytes?: number | undefined }) => void
   signal?: AbortSignal
 }

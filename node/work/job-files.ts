@@ -7,13 +7,9 @@ import type { Offer } from '../../src/documents/offer.ts'
 import { unmetResources } from '../../src/market/fit.ts'
 import { HearthError } from '../../src/errors.ts'
 import { PARAMS } from '../../src/params.ts'
-import { MIB } from '../../src/units.ts'
 import type { RunInput } from '../sandbox/run-spec.ts'
 import type { ContentPort, FetchContent } from './content-port.ts'
 
-/** DAG nodes, folder entries and rounding on top of the declared size of an input. */
-const OVERHEAD_FACTOR = 1.05
-const OVERHEAD_BYTES = 4 * MIB
 const RAW_CODE = 0x55
 
 export interface HostedJob { job: string, requester: string, agreement: string, offer: Offer }
@@ -24,10 +20,6 @@ export interface HostedJob { job: string, requester: string, agreement: string, 
  */
 export function jobBlockCid(job: string): string {
   return CID.createV1(RAW_CODE, CID.parse(job).multihash).toString()
-}
-
-function budget(sizeBytes: number): number {
-  return Math.ceil(sizeBytes * OVERHEAD_FACTOR) + OVERHEAD_BYTES
 }
 
 /** One job's document, module and inputs on this host's disk: fetched once however many of its tasks run here. */
@@ -82,8 +74,7 @@ export class JobFiles {
   async #loadDocument(signal: AbortSignal): Promise<JobDocument> {
     const { job, requester, agreement, offer } = this.#hosted
     const cid = jobBlockCid(job)
-    await this.#fetch({ cid, from: [requester], agreementId: agreement, maxBytes: PARAMS.maxJobBytes, signal })
-    await this.#content.pin(cid, this.#pinOwner)
+    await this.#fetch({ cid, from: [requester], agreementId: agreement, maxBytes: PARAMS.maxJobBytes, pinFor: this.#pinOwner, signal })
     const decoded = jobCodec.decode(await this.#content.readFile(cid, { maxBytes: PARAMS.maxJobBytes }))
     if (!decoded.ok) throw new HearthError(decoded.code, decoded.message)
     const document = decoded.value
@@ -97,10 +88,9 @@ export class JobFiles {
   async #bring(cid: string, sizeBytes: number, signal: AbortSignal, onProgress?: (fraction: number) => void): Promise<string> {
     const { requester, agreement } = this.#hosted
     await this.#fetch({
-      cid, from: [requester], agreementId: agreement, maxBytes: budget(sizeBytes), signal,
+      cid, from: [requester], agreementId: agreement, maxBytes: sizeBytes, pinFor: this.#pinOwner, signal,
       ...onProgress === undefined ? {} : { onProgress: ({ bytes }) => { onProgress(Math.min(1, bytes / Math.max(1, sizeBytes))) } }
     })
-    await this.#content.pin(cid, this.#pinOwner)
     await mkdir(this.#dir, { recursive: true, mode: 0o700 })
     const path = join(this.#dir, cid)
     await rm(path, { recursive: true, force: true })

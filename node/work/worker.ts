@@ -169,8 +169,7 @@ export class Worker {
 
   async #store(lease: LeaseId, document: JobDocument, outcome: Exclude<RunOutcome, { kind: 'abstained' }>, resultDir: string): Promise<{ result: RunResult, usage: Usage }> {
     const entries = await resultEntries(resultDir)
-    const { cid, sizeBytes } = await this.#options.content.importTree(entries)
-    await this.#options.content.pin(cid, `result:${leaseKey(lease)}`)
+    const { cid, sizeBytes } = await this.#options.content.importTree(entries, { pinFor: `result:${leaseKey(lease)}` })
     const written = new Set(entries.map(({ path }) => path))
     const absent = outcome.kind === 'exited' && outcome.exitCode === 0 && document.outputs.some((path) => !written.has(`out/${path}`))
     const content = { content: cid, contentBytes: sizeBytes }

@@ -68,7 +68,7 @@ test('the tasks of a provider that is killed move to another', async (context) =
   const { job } = await context.you.api.submit({ spec: hello({ map: { range: [0, 40] }, args: ['{index}'] }), baseDir: EXAMPLES })
   let done = 0
   const detail = await ended(context.you, job, (notice) => {
-    if (notice.kind === 'task' && notice.state === 'done' && ++done === 5) ada.kill('SIGKILL')
+    if (notice.kind === 'task' && notice.state === 'done' && ++done === 5) void ada.kill('SIGKILL')
   })
   assert.is(detail.state, 'done', JSON.stringify(detail.error))
   assert.is(detail.done, 40)
@@ -79,12 +79,12 @@ test('a requester that is killed goes on where it was', async (context) => {
   const { job } = await context.you.api.submit({ spec: hello({ map: { range: [0, 40] }, args: ['{index}'] }), baseDir: EXAMPLES })
   let done = 0
   try {
-    for await (const notice of context.you.api.events({ job })) if (notice.kind === 'task' && notice.state === 'done' && ++done === 5) context.you.kill('SIGKILL')
+    for await (const notice of context.you.api.events({ job })) if (notice.kind === 'task' && notice.state === 'done' && ++done === 5) await context.you.kill('SIGKILL')
   } catch {
     // the socket broke with the process
   }
   assert.ok(done >= 5)
-  const again = await context.cluster.start({ name: 'again', dataDir: context.you.dataDir, flags: ['--share.enabled=false', `--network.listen=["${context.you.address.replace(/\/p2p\/.*/, '')}"]`] })
+  const again = await context.cluster.start({ name: 'again', dataDir: context.you.dataDir, listen: context.you.address.replace(/\/p2p\/.*/, ''), flags: ['--share.enabled=false'] })
   assert.is(again.peer, context.you.peer)
   const detail = await ended(again, job)
   assert.is(detail.state, 'done', JSON.stringify(detail.error))
