@@ -17,8 +17,8 @@ export interface AdFinderInit {
   wallMs: () => number
   /** Connected peers that serve ads. */
   connected: () => PeerId[]
-  /** Resolves when a search makes sense, or at the latest soon. */
-  ready: (signal: AbortSignal) => Promise<void>
+  /** Resolves soon: whether the DHT knows anybody to ask. Without, a search would wait for the first to come. */
+  searchable: (signal: AbortSignal) => Promise<boolean>
   contentRouting: Pick<ContentRouting, 'findProviders'>
   fetch: (peer: PeerId, signal: AbortSignal) => Promise<FoundAd>
 }
@@ -81,9 +81,9 @@ export async function * findAds(init: AdFinderInit, query: AdQuery, { max, signa
   }
 }
 
-async function search({ contentRouting, wallMs, ready }: AdFinderInit, { engine, hardware, regions }: AdQuery, signal: AbortSignal, ask: (peer: PeerId) => void): Promise<void> {
+async function search({ contentRouting, wallMs, searchable }: AdFinderInit, { engine, hardware, regions }: AdQuery, signal: AbortSignal, ask: (peer: PeerId) => void): Promise<void> {
   const markets = (regions.length === 0 ? [ANY_REGION] : regions).map((region) => ({ engine, hardware, region }))
-  await ready(signal)
+  if (!await searchable(signal)) return
   await Promise.all(keysToAsk(markets, wallMs()).map(async (key) => {
     try {
       for await (const { id } of contentRouting.findProviders(key, { signal })) ask(id)

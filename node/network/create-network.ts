@@ -1,7 +1,8 @@
 import { once } from 'node:events'
-import type { Connection, PeerId } from '@libp2p/interface'
+import type { Connection, PeerId, PeerInfo } from '@libp2p/interface'
 import { PeerQueue } from '@libp2p/utils'
 import { CODE_P2P, multiaddr } from '@multiformats/multiaddr'
+import type { Multiaddr } from '@multiformats/multiaddr'
 import type { LevelDatastore } from 'datastore-level'
 import { ADS_PROTOCOL, AdsProtocol } from '../../protocols/ads/index.ts'
 import type { AdBody } from '../../protocols/ads/index.ts'
@@ -39,6 +40,8 @@ import type { GivenNetworkOptions, NetworkOptions } from './options.ts'
 import { openPeerStore } from './peer-store.ts'
 import { checkMessage, isFault, sealMessage } from './seal.ts'
 import { SignedCodec } from './signed.ts'
+import { bestConnection, streamsOf } from './streams.ts'
+import type { Streams } from './streams.ts'
 
 /** Ads of newly connected peers fetched at once, and those that wait. */
 const MAX_PARALLEL_AD_FETCHES = 4
@@ -72,6 +75,7 @@ export interface NetworkInit {
 /** Opens the peer store, starts libp2p and every protocol. Throws E_PEERS_OPEN, E_LISTEN, E_MULTIADDR. */
 export async function createNetwork(init: NetworkInit): Promise<Network> {
   const options = networkOptions(init.options)
+  for (const text of [...options.listen, ...options.announce, ...options.bootstrap]) parseMultiaddr(text)
   const peerStore = init.dataDir === undefined ? undefined : await openPeerStore(init.dataDir)
   const { monoMs = () => performance.now() } = init
   // what bans a peer needs libp2p, which needs to know who is banned
@@ -102,6 +106,7 @@ interface Parts extends Omit<NetworkInit, 'options'> {
 
 class LibNetwork implements Network {
   readonly libp2p: HearthLibp2p
+  readonly streams: Streams
   readonly peerId: string
   readonly #parts: Parts
   readonly #wallMs: () => number
@@ -140,8 +145,9 @@ class LibNetwork implements Network {
     const bids = new SignedCodec({ codec: bidMessageCodec, sign, verifier })
     const ads = new SignedCodec({ codec: adCodec, sign, verifier })
     const onRefused = (from: string, refusal: Refusal): void => { if (isFault(refusal)) misconduct.report(from, refusal) }
+    this.streams = streamsOf(libp2p)
     this.#messenger = new Messenger({
-      libp2p, onRefused,
+      libp2p, streams: this.streams, onRefused,
       sealBid: (message) => bids.seal(message),
       openBid: (raw, from) => bids.open(raw, () => from),
       seal: (message) => sealMessage(message, keys, parts.separator),
@@ -156,7 +162,7 @@ class LibNetwork implements Network {
       onOffer: (offer) => { this.#hear(offer) }
     })
     this.#ads = new AdsProtocol({
-      network: libp2p, wallMs,
+      network: this.streams, wallMs,
       seal: (ad) => ads.seal(ad),
       open: (raw, check) => this.#openAd(ads.open(raw, (ad) => ad.identity.peer, check)),
       current: async () => {
@@ -164,7 +170,7 @@ class LibNetwork implements Network {
         return this.#adBody()
       }
     })
-    this.#result = new ResultProtocol({ network: libp2p, onRefused, source: (peer, request, signal) => this.#logSource(peer, request, signal) })
+    this.#result = new ResultProtocol({ network: this.streams, onRefused, source: (peer, request, signal) => this.#logSource(peer, request, signal) })
     this.#keeper = new Keeper({ libp2p, bootstrap: options.bootstrap, minPeers: options.minPeers, maxConnections: options.maxConnections, isBanned: (peer) => misconduct.isBanned(peer) })
     const { dht } = libp2p.services
     this.#announcer = dht === undefined ? undefined : new Announcer({ dht, wallMs, dhtPeers: () => this.#dhtPeers.size })
@@ -260,7 +266,7 @@ class LibNetwork implements Network {
   findAds(query: AdQuery, options: { max: number, signal: AbortSignal }): AsyncIterable<FoundAd> {
     const { contentRouting } = this.libp2p
     return findAds({
-      self: this.peerId, wallMs: this.#wallMs, contentRouting, ready: (signal) => this.#dhtReady(signal),
+      self: this.peerId, wallMs: this.#wallMs, contentRouting, searchable: (signal) => this.#searchable(signal),
       connected: () => [...this.#adPeers.values()],
       fetch: (peer, signal) => this.#fetchAd(peer, signal)
     }, query, options)
@@ -271,8 +277,12 @@ class LibNetwork implements Network {
   }
 
   async ping(peer: string): Promise<number> {
+    const peerId = parsePeer(peer)
+    const open = bestConnection(this.libp2p.getConnections(peerId))
+    // libp2p's ping would dial the relay again; its own watch has measured this connection
+    if (open?.limits !== undefined && open.rtt !== undefined) return open.rtt
     try {
-      return await this.libp2p.services.ping.ping(parsePeer(peer), { signal: AbortSignal.timeout(DIAL_TIMEOUT_MS) })
+      return await this.libp2p.services.ping.ping(peerId, { signal: AbortSignal.timeout(DIAL_TIMEOUT_MS) })
     } catch (err) {
       throw unreachable(peer, err)
     }
@@ -294,12 +304,7 @@ class LibNetwork implements Network {
   }
 
   async dial(address: string): Promise<string> {
-    let target
-    try {
-      target = multiaddr(address)
-    } catch (err) {
-      throw new HearthError('E_MULTIADDR', `"${address}" is no multiaddr`, 'It looks like /ip4/192.168.1.7/tcp/4001/p2p/12D3KooW…', { cause: err })
-    }
+    const target = parseMultiaddr(address)
     try {
       const connection = await this.libp2p.dial(target, { signal: AbortSignal.timeout(DIAL_TIMEOUT_MS) })
       return connection.remotePeer.toString()
@@ -323,7 +328,7 @@ class LibNetwork implements Network {
   }
 
   /** A discovery service saw this peer. */
-  found(peer: { id: PeerId, multiaddrs: ReturnType<HearthLibp2p['getMultiaddrs']> }): void {
+  found(peer: PeerInfo): void {
     this.#keeper.found(peer)
   }
 
@@ -349,12 +354,13 @@ class LibNetwork implements Network {
     })
   }
 
-  /** Resolves when the DHT knows a peer to ask, or when waiting for one is no use any more. */
-  async #dhtReady(signal: AbortSignal): Promise<void> {
+  /** Whether the DHT knows a peer to ask; right after the start, or after the first connection, it soon may. */
+  async #searchable(signal: AbortSignal): Promise<boolean> {
     const table = this.libp2p.services.dht?.routingTable
-    if (table === undefined || table.size > 0) return
-    const given = AbortSignal.any([signal, AbortSignal.timeout(DHT_WAIT_MS)])
-    await once(table, 'peer:add', { signal: given }).catch(() => undefined)
+    if (table === undefined) return false
+    if (table.size > 0) return true
+    await once(table, 'peer:add', { signal: AbortSignal.any([signal, AbortSignal.timeout(DHT_WAIT_MS)]) }).catch(() => undefined)
+    return table.size > 0
   }
 
   #fetchOnConnect(peer: PeerId): void {
@@ -406,11 +412,23 @@ class LibNetwork implements Network {
   }
 
   async #proveAlive(connection: Connection): Promise<void> {
+    // a relayed connection ends with the one to its relay
+    if (connection.limits !== undefined) return
+    const deadline = AbortSignal.timeout(PROOF_OF_LIFE_MS)
     try {
-      await this.libp2p.services.ping.ping(connection.remotePeer, { signal: AbortSignal.timeout(PROOF_OF_LIFE_MS) })
-    } catch (err) {
-      connection.abort(err instanceof Error ? err : new Error(String(err)))
+      await this.libp2p.services.ping.ping(connection.remotePeer, { signal: deadline })
+    } catch {
+      // any other failure is an answer, or the end of the connection already
+      if (deadline.aborted) connection.abort(new Error('no sign of life'))
     }
+  }
+}
+
+function parseMultiaddr(text: string): Multiaddr {
+  try {
+    return multiaddr(text)
+  } catch (err) {
+    throw new HearthError('E_MULTIADDR', `"${text}" is no multiaddr`, 'It looks like /ip4/192.168.1.7/tcp/4001/p2p/12D3KooW…', { cause: err })
   }
 }
 

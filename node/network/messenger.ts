@@ -11,12 +11,15 @@ import type { BidMessage, Message } from '../../src/documents/message.ts'
 import { HearthError } from '../../src/errors.ts'
 import { Lru } from '../keys/index.ts'
 import { DIAL_TIMEOUT_MS } from './options.ts'
+import { bestConnection } from './streams.ts'
+import type { Streams } from './streams.ts'
 
 /** Requesters whose addresses came with an offer and who may soon be sent a bid. */
 const MAX_LEARNED = 512
 
 export interface MessengerInit {
-  libp2p: Pick<Libp2p, 'dial' | 'dialProtocol' | 'getConnections' | 'handle' | 'unhandle' | 'peerStore'>
+  libp2p: Pick<Libp2p, 'dial' | 'getConnections' | 'peerStore'>
+  streams: Streams
   sealBid: (message: BidMessage) => Uint8Array
   openBid: (raw: Uint8Array, from: string) => Result<BidMessage>
   /** Signs what must be signed. */
@@ -40,7 +43,7 @@ export class Messenger {
   constructor(init: MessengerInit) {
     this.#init = init
     const shared = {
-      network: init.libp2p,
+      network: init.streams,
       onMessage: (from: string, message: Message) => { this.#receive(from, message) },
       onRefused: init.onRefused,
       onUndelivered: (peer: string) => { init.onUnreachable(peer) }
@@ -70,7 +73,7 @@ export class Messenger {
    */
   async send(to: string, message: Message): Promise<void> {
     const peer = parsePeer(to)
-    if (this.#init.libp2p.getConnections(peer).length === 0) await this.#dial(peer)
+    if (bestConnection(this.#init.libp2p.getConnections(peer)) === undefined) await this.#dial(peer)
     const sealed = this.#init.seal(message)
     try {
       if (isBidMessage(sealed)) this.#bid.send(peer, sealed)

@@ -4,6 +4,7 @@ import type { Market, Offer } from '../../src/documents/offer.ts'
 import type { LogBytes, LogSource } from '../../protocols/result/index.ts'
 import type { AdQuery, FoundAd } from './ad-finder.ts'
 import type { HearthLibp2p } from './create-libp2p.ts'
+import type { Streams } from './streams.ts'
 
 /** Everything of an ad that is the host's to say. */
 export type AdFields = Pick<Ad, 'region' | 'engines' | 'hardware' | 'free' | 'open'>
@@ -66,7 +67,9 @@ export interface Network {
   serveLogs(source: LogSource): void
   followLogs(peer: string, request: ResultRequest, signal: AbortSignal): AsyncIterable<LogBytes>
 
-  /** For protocols of their own, such as transfer. */
+  /** How protocols of others, such as transfer, open and answer streams: over relays too. */
+  readonly streams: Streams
+  /** For what is not here. Open streams with `streams`. */
   readonly libp2p: HearthLibp2p
   /** Sends what is queued, closes connections and the peer store. */
   stop(): Promise<void>

@@ -96,7 +96,7 @@ export function networkDefaults(scope: NetworkScope): NetworkOptions {
 
 
 /** What differs from the defaults of the scope. `undefined` is as good as absent. */
-export type GivenNetworkOptions = { scope: NetworkScope, relay?: Partial<RelayOptions> | undefined } & { [Key in keyof Omit<NetworkOptions, 'scope' | 'relay'>]?: NetworkOptions[Key] | undefined }
+export type GivenNetworkOptions = { scope: NetworkScope, relay?: { [Key in keyof RelayOptions]?: RelayOptions[Key] | undefined } | undefined } & { [Key in keyof Omit<NetworkOptions, 'scope' | 'relay'>]?: NetworkOptions[Key] | undefined }
 
 export function networkOptions(given: GivenNetworkOptions): NetworkOptions {
   const defaults = networkDefaults(given.scope)
