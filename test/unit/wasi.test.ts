@@ -324,10 +324,10 @@ test('directories list sorted by bytes, through any buffer, and unmoved by what 
     assert.equal(guest.list(FD.out), sorted)
     for (const size of [40, 41, 50, 77, 200]) assert.equal(guest.list(FD.out, size), sorted, `buffer of ${size}`)
     for (let n = 0; n < 100; n++) guest.make(FD.tmp, `f${String(n).padStart(3, '0')}`)
+    // One entry a call, and one is removed after each, two before it is reached at first: the others must not move up.
     let removed = 0
-    const seen = guest.list(FD.tmp, 100, () => { if (removed < 100) guest.path('path_unlink_file', FD.tmp, `f${String(removed++).padStart(3, '0')}`) })
-    assert.is(new Set(seen).size, seen.length)
-    assert.ok(seen.length > 50)
+    const seen = guest.list(FD.tmp, 50, () => { if (removed < 100) guest.path('path_unlink_file', FD.tmp, `f${String(removed++).padStart(3, '0')}`) })
+    assert.is(seen.length, 100, 'all but the two that went before they were reached')
     assert.is(guest.call('fd_readdir', FD.out, 0x1000, 4096, 2n ** 63n, 0x7ff8), 0)
     assert.is(guest.bytes.readUInt32LE(0x7ff8), 0)
     assert.is(guest.call('fd_readdir', FD.out, 0x1000, -1, 0n, 0x7ff8), ERRNO.fault)
@@ -514,7 +514,7 @@ test('a scratch file behaves as plain bytes do, in memory and on disk', () => {
           model = model.subarray(0, size)
         } else if (kind === 3) { body.close(); body.open() } else {
           const into = Buffer.alloc(1 + random.below(100_000))
-          const at = random.below(top)
+          const at = random.below(2) === 0 ? random.below(top) : Math.max(0, model.length - random.below(2000))
           const count = body.read(at, into, 0, into.length)
           assert.ok(into.subarray(0, count).equals(model.subarray(at, at + into.length)), `seed ${seed} round ${round} step ${step}`)
         }
