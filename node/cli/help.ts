@@ -37,7 +37,8 @@ function pairs(rows: readonly (readonly [string, string])[], view: View): string
 /** What `hearth` alone prints. `node` is a line about the node, when one runs. */
 export function overviewLines(version: string, node: string | undefined, view: View): string[] {
   return [
-    `${view.paint('ember', view.paint('bold', 'hearth'))} ${view.paint('dim', version)}  every house a datacentre, every computer a node`,
+    `${view.paint('ember', view.paint('bold', 'hearth'))} ${view.paint('dim', version)}`,
+    ...wrap('every house a datacentre, every computer a node', view.width),
     '',
     ...pairs([
       ['hearth up', 'start your node, and talk to it'],
@@ -49,7 +50,7 @@ export function overviewLines(version: string, node: string | undefined, view: V
       ['hearth help', 'all commands and topics']
     ], view),
     '',
-    node ?? 'no node runs here yet: start it with `hearth up`'
+    ...wrap(node ?? 'no node runs here yet: start it with `hearth up`', view.width)
   ]
 }
 
@@ -64,7 +65,7 @@ export function commandsLines(commands: readonly Command[], place: Place, view: 
     view.paint('bold', 'topics'),
     ...pairs(TOPICS.map((topic) => [`help ${topic.name}`, topic.summary]), view),
     '',
-    view.paint('dim', place === 'shell' ? 'hearth COMMAND --help says more; in `hearth up` the same commands are typed without "hearth"' : 'COMMAND --help says more · Tab completes · Ctrl-C ends a command · Ctrl-D leaves')
+    ...wrap(place === 'shell' ? 'hearth COMMAND --help says more; in `hearth up` the same commands are typed without "hearth"' : 'COMMAND --help says more · Tab completes · Ctrl-C ends a command · Ctrl-D leaves', view.width).map((line) => view.paint('dim', line))
   ]
 }
 
@@ -81,7 +82,7 @@ export function commandHelp(command: Command, place: Place, view: View): string[
     ...wrap(`${command.summary}.`, view.width),
     '',
     title('usage'),
-    `  ${prefix(place)}${usageLine(command)}`,
+    ...wrap(`${prefix(place)}${usageLine(command)}`, view.width - 2).map((line) => `  ${line}`),
     ...(command.keyOptions === true ? [`  ${prefix(place)}${command.name} --key.path=value …`] : []),
     ...(command.positionals.length === 0 ? [] : ['', ...pairs(command.positionals.map((spec) => [spec.name.toUpperCase(), spec.help]), view)]),
     ...(command.details === undefined ? [] : command.details.flatMap((text) => ['', ...wrap(text, view.width)])),

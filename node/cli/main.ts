@@ -81,7 +81,8 @@ async function dispatch(shell: Shell, words: readonly string[], connect: Connect
     if (odd !== undefined) throw new UsageError('E_OPTION_UNKNOWN', `hearth has no option ${clean(odd)}`, '`hearth help` lists the commands')
     return overview(shell, connect, out)
   }
-  const call = command.parse(name?.startsWith('-') === true ? rest : rest)
+  const call = command.parse(rest)
+  out.json = call.json
   if (call.help) {
     out.result({ name: command.name, summary: command.summary, options: command.options, positionals: command.positionals, examples: command.examples }, (view) => commandHelp(command, 'shell', view))
     return EXIT_OK

@@ -5,6 +5,7 @@ import { untilAborted } from '../api/until-aborted.ts'
 import { runRepl } from '../repl/index.ts'
 import { shortId } from './ids.ts'
 import { plural } from './term/text.ts'
+import { EXIT_INTERRUPTED } from './usage-error.ts'
 import { noticeLine } from './views/notice.ts'
 import type { Command } from './command.ts'
 import type { RunningNode, SettingsRequest } from './local-host.ts'
@@ -27,15 +28,53 @@ export interface UpRequest {
 export async function runNode({ shell, request, headless, commands }: UpRequest, out: Out): Promise<void> {
   const settings = await shell.host.settings(request)
   for (const warning of settings.warnings) out.note((view) => [view.paint('yellow', `note: ${warning}`)])
+  const signals = new StopSignals(shell)
   // the socket first: a second node on this folder is refused before it touches anything
   const server = await ApiServer.listen({ path: settings.socketPath, version: shell.host.version })
   try {
     const node = await start(shell, request, server)
     const interactive = !headless && !out.json && shell.stdin.isTTY === true && shell.stdout.isTTY === true
-    if (interactive) await attend(shell, node, commands, join(settings.dataDir, HISTORY_FILE), out)
-    else await report(shell, node, settings.dataDir, out)
+    signals.stop(node)
+    if (interactive) await attend({ shell, node, signals, commands, historyFile: join(settings.dataDir, HISTORY_FILE) }, out)
+    else await report(node, settings.dataDir, out)
   } finally {
+    signals.close()
     await server.close()
+  }
+}
+
+/** A signal stops the node in order, the second one at once; one that came while it started counts too. */
+class StopSignals {
+  readonly #off: () => void
+  readonly #came = new AbortController()
+  #times = 0
+  #node: RunningNode | undefined
+
+  constructor(shell: Shell) {
+    this.#off = shell.onSignal((times) => {
+      this.#times = times
+      this.#came.abort()
+      if (this.#node === undefined && times > 1) process.exit(EXIT_INTERRUPTED)
+      this.#act()
+    })
+  }
+
+  /** Aborted by the first. */
+  get came(): AbortSignal {
+    return this.#came.signal
+  }
+
+  stop(node: RunningNode): void {
+    this.#node = node
+    this.#act()
+  }
+
+  close(): void {
+    this.#off()
+  }
+
+  #act(): void {
+    if (this.#times > 0) this.#node?.api.shutdown({ withinMs: this.#times === 1 ? DRAIN_MS : 0 }).catch(() => {})
   }
 }
 
@@ -50,27 +89,25 @@ async function start(shell: Shell, request: SettingsRequest, server: ApiServer):
   }
 }
 
-/** Settles when the node has stopped: by itself, by `hearth stop`, or told so by a signal. */
-async function untilStopped(shell: Shell, node: RunningNode): Promise<void> {
-  const off = shell.onSignal((times) => { node.api.shutdown({ withinMs: times === 1 ? DRAIN_MS : 0 }).catch(() => {}) })
-  try {
-    await node.stopped
-  } finally {
-    off()
-  }
+interface Attended {
+  shell: Shell
+  node: RunningNode
+  signals: StopSignals
+  commands: readonly Command[]
+  historyFile: string
 }
 
 /** With its prompt. Leaving the prompt stops the node; stopping the node ends the prompt. */
-async function attend(shell: Shell, node: RunningNode, commands: readonly Command[], historyFile: string, out: Out): Promise<void> {
+async function attend({ shell, node, signals, commands, historyFile }: Attended, out: Out): Promise<void> {
   const ended = new AbortController()
-  const stopped = untilStopped(shell, node).finally(() => ended.abort())
-  const off = shell.onSignal(() => ended.abort())
+  const stopped = node.stopped.finally(() => ended.abort())
+  // awaited below, after the prompt is gone
+  stopped.catch(() => {})
   let withinMs = 0
   try {
-    const end = await runRepl({ api: node.api, commands, input: shell.stdin, output: shell.stdout, env: shell.env, cwd: shell.cwd, historyFile, colour: true, signal: ended.signal })
+    const end = await runRepl({ api: node.api, commands, input: shell.stdin, output: shell.stdout, env: shell.env, cwd: shell.cwd, historyFile, colour: true, signal: AbortSignal.any([ended.signal, signals.came]) })
     withinMs = end?.stopWithinMs ?? DRAIN_MS
   } finally {
-    off()
     const progress = out.progress((view) => [view.paint('dim', withinMs > 0 ? 'finishing tasks of others … Ctrl-C stops at once' : 'stopping …')])
     // a node that stops already answers as well: it does not stop twice
     await node.api.shutdown({ withinMs }).catch(() => {})
@@ -79,7 +116,7 @@ async function attend(shell: Shell, node: RunningNode, commands: readonly Comman
 }
 
 /** Without a prompt: events as lines, until the node stops. */
-async function report(shell: Shell, node: RunningNode, dataDir: string, out: Out): Promise<void> {
+async function report(node: RunningNode, dataDir: string, out: Out): Promise<void> {
   const status = await node.api.status()
   out.item({ kind: 'up', peer: status.peer, version: status.version, addresses: status.addresses, dataDir }, (view) => [
     `hearth ${status.version} is up as ${view.paint('cyan', shortId(status.peer))} (${status.peer})`,
@@ -92,7 +129,7 @@ async function report(shell: Shell, node: RunningNode, dataDir: string, out: Out
   }
   const reading = events()
   try {
-    await untilStopped(shell, node)
+    await node.stopped
   } finally {
     ended.abort()
     await reading

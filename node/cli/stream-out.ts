@@ -33,15 +33,17 @@ const DEFAULT_DEPTH_BITS = 4
 export class StreamOut implements Out {
   readonly #options: StreamOutOptions
   readonly #filters: Record<'stdout' | 'stderr', TerminalFilter> = { stdout: new TerminalFilter(), stderr: new TerminalFilter() }
+  /** Until the command's words are read it is a guess from them. */
+  json: boolean
   /** Jobs that the command showed. */
   readonly shown = new Set<string>()
   #region: Live | undefined
 
   constructor(options: StreamOutOptions) {
     this.#options = options
+    this.json = options.json
   }
 
-  get json(): boolean { return this.#options.json }
   get signal(): AbortSignal { return this.#options.signal }
   get cwd(): string { return this.#options.cwd }
   get live(): boolean { return !this.json && this.#options.stderr.isTTY === true && this.#options.env['TERM'] !== 'dumb' }

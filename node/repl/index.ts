@@ -118,6 +118,7 @@ class Session {
     try {
       if (open !== undefined) throw new UsageError('E_ARGUMENT_QUOTE', `A quote (${open}) is not closed`, 'Close it, or put a backslash before it')
       const call = this.#find(name).parse(rest)
+      out.json = call.json
       if (call.help) await this.#find('help').parse([name]).run(this.#options.api, out)
       else await this.#call(call, out)
     } catch (err) {

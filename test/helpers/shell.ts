@@ -21,7 +21,7 @@ export interface RunOptions {
 }
 
 class Sink extends PassThrough implements OutStream {
-  text = ''
+  readonly #chunks: Buffer[] = []
   isTTY?: boolean
   columns?: number
   rows?: number
@@ -29,7 +29,11 @@ class Sink extends PassThrough implements OutStream {
   constructor(columns: number | undefined) {
     super()
     if (columns !== undefined) { this.isTTY = true; this.columns = columns; this.rows = 50 }
-    this.on('data', (chunk: Buffer) => { this.text += chunk.toString() })
+    this.on('data', (chunk: Buffer) => { this.#chunks.push(chunk) })
+  }
+
+  get text(): string {
+    return Buffer.concat(this.#chunks).toString()
   }
 
   getColorDepth(): number {

@@ -12,7 +12,7 @@ export function configCommand(shell: Shell): Command {
     details: ['It reads them anew: a running node keeps those it was started with.'],
     keyOptions: true,
     options: { config: { kind: 'path', value: 'FILE', help: 'A configuration file (YAML or JSON)' } },
-    positionals: [{ name: 'action', kind: 'text', of: ['show'], help: '`show`', optional: true }],
+    positionals: [{ name: 'action', kind: 'text', of: ['show'], help: 'What to do: `show`', optional: true }],
     examples: [
       { line: 'config show', says: 'all settings' },
       { line: 'config show --config=new.yaml', says: 'check a file before using it' }

@@ -1,5 +1,6 @@
 import { defineCommand } from '../command.ts'
 import { shortId } from '../ids.ts'
+import { remark } from '../views/remark.ts'
 import { UsageError } from '../usage-error.ts'
 
 export const dialCommand = defineCommand({
@@ -14,6 +15,6 @@ export const dialCommand = defineCommand({
     if (!/^(\/[\w.:%-]+){2,}$/.test(address) || address.length > 512) throw new UsageError('E_ARGUMENT_VALUE', `"${address.slice(0, 100)}" is not an address`, 'Write it as `status` prints it, such as /ip4/192.168.1.20/tcp/4001')
     const progress = out.progress(() => [`dialling ${address}`])
     const { peer } = await api.dial(address).finally(() => progress.end())
-    out.result({ peer }, (view) => [`connected to ${view.paint('cyan', shortId(peer))}  ${view.paint('dim', peer)}`])
+    out.result({ peer }, (view) => [`connected to ${view.paint('cyan', shortId(peer))}`, ...remark(peer, view)])
   }
 })

@@ -23,7 +23,7 @@ export function keyCommand(shell: Shell): Command {
     keyOptions: true,
     options: { config: { kind: 'path', value: 'FILE', help: 'A configuration file (YAML or JSON)' } },
     positionals: [
-      { name: 'action', kind: 'text', of: ['show', 'export', 'import'], help: '`show`, `export` or `import`' },
+      { name: 'action', kind: 'text', of: ['show', 'export', 'import'], help: 'What to do: `show`, `export` or `import`' },
       { name: 'file', kind: 'path', help: 'With `import`: the file that holds an exported key, or `-`', optional: true }
     ],
     examples: [

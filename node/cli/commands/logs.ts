@@ -4,6 +4,7 @@ import { defineCommand } from '../command.ts'
 import { resolveJob } from '../ids.ts'
 import { LogMerger } from '../../client/log-merger.ts'
 import { LinePrefixer } from '../line-prefixer.ts'
+import { remark } from '../views/remark.ts'
 
 export const logsCommand = defineCommand({
   name: 'logs',
@@ -34,6 +35,6 @@ export const logsCommand = defineCommand({
       if (bytes !== undefined) await out.raw(chunk.stream, many ? prefixer.add(`${chunk.task}/${chunk.stream}`, `[${chunk.task}] `, bytes) : bytes)
     }
     for (const [stream, bytes] of prefixer.rest()) await out.raw(stream.endsWith('stderr') ? 'stderr' : 'stdout', bytes)
-    if (!printed && !out.signal.aborted) out.note((view) => [view.paint('dim', follow ? 'it printed nothing' : 'nothing printed so far; -f waits for more')])
+    if (!printed && !out.signal.aborted) out.note((view) => remark(follow ? 'it printed nothing' : 'nothing printed so far; -f waits for more', view))
   }
 })

@@ -1,4 +1,5 @@
 import { defineCommand } from '../command.ts'
+import { wrap } from '../term/text.ts'
 
 export const pauseCommand = defineCommand({
   name: 'pause',
@@ -9,6 +10,6 @@ export const pauseCommand = defineCommand({
   examples: [{ line: 'pause', says: 'before a game; `resume` after it' }],
   async run(api, _args, out) {
     await api.pause()
-    out.result({ paused: true }, (view) => [view.paint('yellow', 'paused: this PC takes no work until `resume`')])
+    out.result({ paused: true }, (view) => wrap('paused: this PC takes no work until `resume`', view.width).map((line) => view.paint('yellow', line)))
   }
 })

@@ -10,6 +10,7 @@ import { EXIT_FAILED, EXIT_INTERRUPTED, UsageError } from '../usage-error.ts'
 import { JobModel } from '../views/job-model.ts'
 import { jobLiveView } from '../views/job-live.ts'
 import { errorLines } from '../views/error.ts'
+import { plural } from '../term/text.ts'
 import type { NodeApi } from '../../api/contract.ts'
 import type { Out } from '../out.ts'
 
@@ -66,7 +67,7 @@ export const runCommand = defineCommand({
       out.note((view) => errorLines(error, view))
       return EXIT_FAILED
     }
-    if (results !== undefined) out.note((view) => [view.paint('dim', `${results.files} files in ${results.to}`)])
+    if (results !== undefined) out.note((view) => [view.paint('dim', `${plural(results.files, 'file')} in ${results.to}`)])
     return task?.exitCode ?? 0
   }
 })

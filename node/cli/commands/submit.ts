@@ -6,6 +6,7 @@ import { readSpec } from '../read-spec.ts'
 import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_OK, UsageError } from '../usage-error.ts'
 import { jobHead } from '../views/jobs.ts'
 import { resultsView } from '../views/node.ts'
+import { remark } from '../views/remark.ts'
 
 export const submitCommand = defineCommand({
   name: 'submit',
@@ -32,13 +33,13 @@ export const submitCommand = defineCommand({
     const { job: id } = await api.submit(request)
     if (detach) {
       out.result({ job: id }, () => [id])
-      out.note((view) => [view.paint('dim', `follow it: watch ${shortId(id)}`)])
+      out.note((view) => remark(`follow it: watch ${shortId(id)}`, view))
       return EXIT_OK
     }
     if (!out.live) out.note(() => [`job ${id}`])
     const job = await followJob(api, id, out, true)
     if (job === undefined) {
-      out.note((view) => [view.paint('dim', `the job goes on: watch ${shortId(id)} shows it again, cancel ${shortId(id)} ends it`)])
+      out.note((view) => remark(`the job goes on: watch ${shortId(id)} shows it again, cancel ${shortId(id)} ends it`, view))
       return EXIT_INTERRUPTED
     }
     const results = folder === undefined || job.state !== 'done' ? undefined : await api.results({ job: id, to: folder })
@@ -46,8 +47,8 @@ export const submitCommand = defineCommand({
     out.result({ ...summary, ...(results === undefined ? {} : { results }) }, (view) => [
       ...(out.live && job.error === undefined ? [] : jobHead(job, view)),
       ...(results === undefined ? [] : ['', ...resultsView(results, view)]),
-      ...(results === undefined && job.state === 'done' ? [view.paint('dim', `fetch the results: results ${shortId(id)}`)] : []),
-      ...(job.state === 'failed' ? [view.paint('dim', `why: why ${shortId(id)} · what it printed: logs ${shortId(id)}`)] : [])
+      ...(results === undefined && job.state === 'done' ? remark(`fetch the results: results ${shortId(id)}`, view) : []),
+      ...(job.state === 'failed' ? remark(`why: why ${shortId(id)} · what it printed: logs ${shortId(id)}`, view) : [])
     ])
     return job.state === 'done' ? EXIT_OK : EXIT_FAILED
   }

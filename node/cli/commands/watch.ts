@@ -5,6 +5,7 @@ import { resolveJob } from '../ids.ts'
 import { EXIT_FAILED, EXIT_OK } from '../usage-error.ts'
 import { jobHead } from '../views/jobs.ts'
 import { noticeLine } from '../views/notice.ts'
+import { remark } from '../views/remark.ts'
 
 export const watchCommand = defineCommand({
   name: 'watch',
@@ -25,7 +26,7 @@ export const watchCommand = defineCommand({
     }
     const job = await followJob(api, id, out, true)
     if (job === undefined) {
-      out.note((view) => [view.paint('dim', 'the job goes on')])
+      out.note((view) => remark('the job goes on', view))
       return EXIT_OK
     }
     if (!out.live) out.result(job, (view) => jobHead(job, view))

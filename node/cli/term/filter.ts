@@ -2,9 +2,10 @@ import { StringDecoder } from 'node:string_decoder'
 import { stripVTControlCharacters } from 'node:util'
 
 /** The start of an escape sequence at a chunk's end is held back up to this. */
-const MAX_HELD_CHARS = 64
+const MAX_HELD_CHARS = 1_024
 const COLOUR = /\u001b\[[0-9;:]*m/g
-const OPEN_SEQUENCE = /\u001b(?:\[[0-9;:]*)?$/
+/** CSI, OSC and the strings of DCS, SOS, PM and APC, not ended yet. */
+const OPEN_SEQUENCE = /\u001b(?:\[[0-?]*[ -/]*|\][^\u0007\u001b]*\u001b?|[PX^_][^\u001b]*\u001b?)?$/
 const RESET = '\u001b[0m'
 
 /**

@@ -5,6 +5,7 @@ import { fields, table } from '../term/table.ts'
 import { clean, plural, wrap } from '../term/text.ts'
 import { duration } from '../term/time.ts'
 import { cost } from './money.ts'
+import { remark } from './remark.ts'
 import type { View } from '../term/view.ts'
 
 const MAX_ROWS = 20
@@ -27,7 +28,7 @@ export function estimateView(estimate: Estimate, view: View): string[] {
     lines.push('', ...table([
       { title: 'peer' }, { title: 'hardware', min: 10 }, { title: 'region', min: 4, keep: 1 }, { title: 'latency', align: 'right', keep: 2 }, { title: 'slots', align: 'right', keep: 3 }
     ], fit.slice(0, MAX_ROWS).map((one) => [{ text: shortId(one.peer), style: 'cyan' }, clean(one.hardware), clean(one.region), duration(one.latencyMs), String(one.slots)]), view))
-    if (fit.length > MAX_ROWS) lines.push(view.paint('dim', plural(fit.length - MAX_ROWS, 'more provider')))
+    if (fit.length > MAX_ROWS) lines.push(...remark(plural(fit.length - MAX_ROWS, 'more provider'), view))
   }
   if (unfit.length > 0) {
     lines.push('', view.paint('dim', `${plural(unfit.length, 'provider')} cannot`), ...table([

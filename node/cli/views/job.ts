@@ -7,6 +7,7 @@ import { relative } from '../term/time.ts'
 import { errorLines } from './error.ts'
 import { jobHead } from './jobs.ts'
 import { noticeLine } from './notice.ts'
+import { remark } from './remark.ts'
 import type { Cell } from '../term/table.ts'
 import type { View } from '../term/view.ts'
 
@@ -68,9 +69,10 @@ function urgency(task: Task): number {
 }
 
 function tasksTable(tasks: readonly Task[], view: View): string[] {
+  const inner = { ...view, width: view.width - 2 }
   const telling = tasks.length <= MAX_TASKS_SHOWN ? tasks : tasks.filter((task) => urgency(task) < 2)
   const shown = telling.toSorted((a, b) => urgency(a) - urgency(b) || a.index - b.index).slice(0, MAX_TASKS_SHOWN)
-  if (shown.length === 0) return [rest(tasks, view)]
+  if (shown.length === 0) return rest(tasks, inner)
   const lines = table([
     { title: 'task', align: 'right' },
     { title: 'state', min: 6 },
@@ -87,30 +89,31 @@ function tasksTable(tasks: readonly Task[], view: View): string[] {
     task.exitCode === undefined ? '' : String(task.exitCode),
     task.peers.map(shortId).join(' '),
     task.error === undefined ? '' : { text: `${task.error.code}: ${clean(task.error.message)}`, style: 'red' }
-  ]), { ...view, width: view.width - 2 })
+  ]), inner)
   const hidden = tasks.filter((task) => !shown.includes(task))
-  return hidden.length === 0 ? lines : [...lines, rest(hidden, view)]
+  return hidden.length === 0 ? lines : [...lines, ...rest(hidden, inner)]
 }
 
 /** `28 waiting, 20 done`: tasks that are not listed, by state. */
-function rest(tasks: readonly Task[], view: View): string {
+function rest(tasks: readonly Task[], view: View): string[] {
   const counts = new Map<string, number>()
   for (const { state } of tasks) counts.set(state, (counts.get(state) ?? 0) + 1)
-  return view.paint('dim', `${[...counts].map(([state, count]) => `${groupDigits(count)} ${clean(state)}`).join(', ')}: all of them with --json`)
+  return remark(`${[...counts].map(([state, count]) => `${groupDigits(count)} ${clean(state)}`).join(', ')}: all of them with --json`, view)
 }
 
 function timeline(job: JobDetail, view: View): string[] {
+  const inner = { ...view, width: view.width - 2 }
   const shown = job.timeline.slice(-MAX_TIMELINE_SHOWN)
-  const lines = shown.map((notice) => noticeLine(notice, { ...view, width: view.width - 2 }))
+  const lines = shown.map((notice) => noticeLine(notice, inner))
   const hidden = job.timeline.length - shown.length
-  return hidden > 0 ? [view.paint('dim', `${plural(hidden, 'earlier line')}: all of them with --json`), ...lines] : lines
+  return hidden > 0 ? [...remark(`${plural(hidden, 'earlier line')}: all of them with --json`, inner), ...lines] : lines
 }
 
 /** What to do now. */
 function next(job: JobDetail, view: View): string[] {
   const id = shortId(job.id)
   const failed = job.taskList.find((task) => task.error !== undefined)?.error
-  const say = (text: string): string[] => [view.paint('dim', text)]
+  const say = (text: string): string[] => remark(text, view)
   switch (job.state) {
     case 'done': return say(`fetch the results: results ${id}`)
     case 'tendering': return say(`what it waits for: why ${id}`)

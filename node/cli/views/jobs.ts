@@ -2,17 +2,18 @@ import type { JobSummary } from '../../api/contract.ts'
 import { shortId } from '../ids.ts'
 import { bar } from '../term/bar.ts'
 import { table } from '../term/table.ts'
-import { clean, plural } from '../term/text.ts'
+import { clean, plural, truncate, wrap } from '../term/text.ts'
 import { duration, relative } from '../term/time.ts'
 import { JOB_MARKS, JOB_WORDS } from './icons.ts'
 import { errorLines } from './error.ts'
+import { remark } from './remark.ts'
 import type { View } from '../term/view.ts'
 
 export const FIRST_JOB = 'submit config/examples/hello/job.yaml'
 
 /** Newest first. */
 export function jobsView(jobs: readonly JobSummary[], total: number, view: View): string[] {
-  if (total === 0) return [`no jobs yet: try \`${FIRST_JOB}\``]
+  if (total === 0) return wrap(`no jobs yet: try \`${FIRST_JOB}\``, view.width)
   const rows = jobs.map((job) => [
     { text: shortId(job.id), style: 'cyan' as const },
     clean(job.name),
@@ -31,7 +32,7 @@ export function jobsView(jobs: readonly JobSummary[], total: number, view: View)
     { title: 'took', align: 'right', keep: 2 },
     { title: 'sent', align: 'right', keep: 3 }
   ], rows, view)
-  if (total > jobs.length) lines.push(view.paint('dim', `${plural(total - jobs.length, 'older job')} not shown: --all`))
+  if (total > jobs.length) lines.push(...remark(`${plural(total - jobs.length, 'older job')} not shown: --all`, view))
   return lines
 }
 
@@ -40,7 +41,7 @@ export function jobHead(job: JobSummary, view: View): string[] {
   const { mark, style } = JOB_MARKS[job.state]
   const took = duration((job.endedWallMs ?? view.nowWallMs) - job.createdWallMs)
   return [
-    `${view.paint(style, mark)} ${view.paint('bold', clean(job.name))}  ${view.paint('cyan', shortId(job.id))}  ${view.paint(style, JOB_WORDS[job.state])}  ${view.paint('dim', took)}`,
+    `${view.paint(style, mark)} ${view.paint('bold', truncate(clean(job.name), Math.max(6, view.width - 44)))}  ${view.paint('cyan', shortId(job.id))}  ${view.paint(style, JOB_WORDS[job.state])}  ${view.paint('dim', took)}`,
     `  ${bar(job.tasks === 0 ? 0 : job.done / job.tasks, Math.min(40, Math.max(8, view.width - 24)), view)}  ${job.done} of ${plural(job.tasks, 'task')}`,
     ...(job.error === undefined ? [] : errorLines(job.error, { ...view, width: view.width - 2 }).map((line) => `  ${line}`))
   ]

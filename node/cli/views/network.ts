@@ -2,13 +2,13 @@ import { formatSize } from '../../../src/units.ts'
 import type { AdSummary, PeerSummary } from '../../api/contract.ts'
 import { shortId } from '../ids.ts'
 import { table } from '../term/table.ts'
-import { clean } from '../term/text.ts'
+import { clean, wrap } from '../term/text.ts'
 import { duration } from '../term/time.ts'
 import type { Cell } from '../term/table.ts'
 import type { View } from '../term/view.ts'
 
 export function peersView(peers: readonly PeerSummary[], view: View): string[] {
-  if (peers.length === 0) return ['no peers yet: nodes on the same network find each other within seconds; others with `dial ADDRESS`, and `doctor` says what is in the way']
+  if (peers.length === 0) return wrap('no peers yet: nodes on the same network find each other within seconds; others with `dial ADDRESS`, and `doctor` says what is in the way', view.width)
   return table([
     { title: 'peer' },
     { title: 'latency', align: 'right' },
@@ -37,7 +37,7 @@ function score(value: number): Cell {
 }
 
 export function adsView(ads: readonly AdSummary[], view: View): string[] {
-  if (ads.length === 0) return ['no ads yet: nobody near offers capacity. `peers` shows who is connected, `doctor` what is in the way']
+  if (ads.length === 0) return wrap('no ads yet: nobody near offers capacity. `peers` shows who is connected, `doctor` what is in the way', view.width)
   return table([
     { title: 'peer' },
     { title: 'open' },

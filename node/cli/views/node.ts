@@ -41,13 +41,13 @@ const CHECK_MARKS: Record<Check['state'], { mark: string, style: Style }> = {
 
 export function checksView(checks: readonly Check[], view: View): string[] {
   const nameColumns = Math.max(0, ...checks.map((check) => clean(check.name).length))
-  const indent = ' '.repeat(nameColumns + 4)
+  const indent = ' '.repeat(Math.min(nameColumns + 4, Math.floor(view.width / 3)))
   const lines: string[] = []
   for (const check of checks) {
     const { mark, style } = CHECK_MARKS[check.state]
-    const [first = '', ...more] = wrap(clean(check.message), Math.max(20, view.width - indent.length))
+    const [first = '', ...more] = wrap(clean(check.message), Math.max(16, view.width - indent.length))
     lines.push(`${view.paint(style, mark)} ${view.paint('bold', clean(check.name).padEnd(nameColumns))}  ${first}`, ...more.map((line) => indent + line))
-    if (check.hint !== '' && check.state !== 'ok') lines.push(...wrap(`hint: ${clean(check.hint)}`, Math.max(20, view.width - indent.length), '      ').map((line) => indent + view.paint('cyan', line)))
+    if (check.hint !== '' && check.state !== 'ok') lines.push(...wrap(`hint: ${clean(check.hint)}`, Math.max(16, view.width - indent.length), '      ').map((line) => indent + view.paint('cyan', line)))
   }
   const bad = checks.filter((check) => check.state !== 'ok').length
   return [...lines, '', bad === 0 ? view.paint('green', 'all is well') : view.paint('yellow', `${plural(bad, 'thing')} to look at`)]

@@ -3,6 +3,7 @@ import type { ShareReport } from '../../api/contract.ts'
 import { SHARE_KEYS, SHARE_NAMES } from '../share-keys.ts'
 import { table } from '../term/table.ts'
 import { clean, plural } from '../term/text.ts'
+import { remark } from './remark.ts'
 import type { Cell } from '../term/table.ts'
 import type { View } from '../term/view.ts'
 
@@ -34,6 +35,6 @@ export function shareView(report: ShareReport, view: View): string[] {
       { text: SHARE_KEYS[name].help, style: 'dim' }
     ]), view),
     '',
-    view.paint('dim', 'change it: share cores=4 memory=8GiB')
+    ...remark('change it: share cores=4 memory=8GiB', view)
   ]
 }

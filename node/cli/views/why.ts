@@ -2,6 +2,7 @@ import type { WhyReport } from '../../api/contract.ts'
 import { shortId } from '../ids.ts'
 import { table } from '../term/table.ts'
 import { clean, plural, wrap } from '../term/text.ts'
+import { remark } from './remark.ts'
 import type { View } from '../term/view.ts'
 
 const MAX_ROWS = 20
@@ -24,7 +25,7 @@ export function whyView(report: WhyReport, view: View): string[] {
       { title: 'code', min: 8, keep: 2 },
       { title: 'says', min: 12 }
     ], report.refusals.slice(0, MAX_ROWS).map((one) => [{ text: shortId(one.peer), style: 'cyan' }, String(one.times), one.code, clean(one.message)]), inner).map((line) => `  ${line}`))
-    if (report.refusals.length > MAX_ROWS) lines.push(view.paint('dim', `  ${plural(report.refusals.length - MAX_ROWS, 'more refusal')}: all of them with --json`))
+    if (report.refusals.length > MAX_ROWS) lines.push(...remark(`${plural(report.refusals.length - MAX_ROWS, 'more refusal')}: all of them with --json`, view))
   }
   if (report.hints.length > 0) {
     lines.push('')
