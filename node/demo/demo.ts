@@ -5,6 +5,7 @@ import { HearthError } from '../../src/errors.ts'
 import { formatDuration } from '../../src/units.ts'
 import type { JobDetail } from '../api/contract.ts'
 import { followJob } from '../cli/follow-job.ts'
+import { shortId } from '../cli/ids.ts'
 import { StreamOut } from '../cli/stream-out.ts'
 import { table } from '../cli/term/table.ts'
 import type { View } from '../cli/term/view.ts'
@@ -60,7 +61,7 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport> {
     out.note((view) => [view.paint('bold', 'Starting five nodes on this machine: you, and four strangers who lend a core each'), ''])
     const requester = await startNodes(cluster)
     const names = new Map(cluster.nodes.map(({ peer, name }) => [peer, name]))
-    out.note(({ paint }) => cluster.nodes.map(({ name, peer, address }) => `  ${paint('ember', name.padEnd(6))}${peer.slice(-8)}  ${address.replace(/\/p2p\/.*/, '')}${name === LIAR ? '  will lie about its results' : name === MORTAL ? '  will be killed half-way' : ''}`).concat(''))
+    out.note(({ paint }) => cluster.nodes.map(({ name, peer, address }) => `  ${paint('ember', name.padEnd(6))}${shortId(peer)}  ${address.replace(/\/p2p\/.*/, '')}${name === LIAR ? '  will lie about its results' : name === MORTAL ? '  will be killed half-way' : ''}`).concat(''))
     const { job } = await requester.api.submit({ spec: await jobSpec(options.samples), baseDir: EXAMPLE })
     const { tasks } = await requester.api.job(job)
     const killing = killHalfWay(requester, cluster.nodes.find(({ name }) => name === MORTAL), job, tasks)
