@@ -13,8 +13,11 @@ import { fileURLToPath, pathToFileURL } from 'node:url'
 const NEEDED_MAJOR = 24
 const here = dirname(fileURLToPath(import.meta.url))
 
-if (Number(process.versions.node.split('.')[0]) < NEEDED_MAJOR) runWithOwnNode()
-else await start()
+/** Set for the Node that was found: should it be too old as well, it must not look for another for ever. */
+const AGAIN = '_HEARTH_NODE'
+
+if (Number(process.versions.node.split('.')[0]) >= NEEDED_MAJOR) await start()
+else runWithOwnNode()
 
 async function start() {
   // compiled code is kept for the next start: in a folder of ours, not in one that everybody may write to
@@ -27,14 +30,14 @@ async function start() {
 }
 
 function runWithOwnNode() {
-  const binary = ownNode()
+  const binary = process.env[AGAIN] === undefined ? ownNode() : undefined
   if (binary === undefined) {
     process.stderr.write(`error E_NODE_VERSION: hearth needs Node.js ${NEEDED_MAJOR} or later, and this is ${process.version}\n`
       + `hint: Install its dependencies with \`npm install\` (the right Node.js is one of them), or put Node.js ${NEEDED_MAJOR} on the path\n`)
     process.exitCode = 1
     return
   }
-  const child = spawn(binary, [...process.execArgv, fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit' })
+  const child = spawn(binary, [...process.execArgv, fileURLToPath(import.meta.url), ...process.argv.slice(2)], { stdio: 'inherit', env: { ...process.env, [AGAIN]: '1' } })
   // a terminal sends its signals to the whole group, so the child has them already; forwarding would count them twice
   const onTerminal = process.stdin.isTTY || process.stdout.isTTY || process.stderr.isTTY
   for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => { if (signal !== 'SIGINT' || !onTerminal) child.kill(signal) })

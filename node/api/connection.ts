@@ -2,6 +2,7 @@ import type { Socket } from 'node:net'
 import { HearthError, toErrorShape } from '../../src/errors.ts'
 import type { ErrorShape } from '../../src/errors.ts'
 import { clientFrame } from './frames.ts'
+import { toJson } from './json.ts'
 import { FLUSH_WITHIN_MS, FRAME_WITHIN_MS, MAX_CALLS_A_CLIENT, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, MAX_UNREAD_BYTES, MAX_WINDOW } from './limits.ts'
 import { LineSplitter } from './lines.ts'
 import { describeIssue, isMethod, PARAMETERS } from './methods.ts'
@@ -168,7 +169,7 @@ export class Connection {
 
   #write(frame: ServerFrame): boolean {
     if (!this.#socket.writable) return true
-    const line = JSON.stringify(frame)
+    const line = toJson(frame)
     if (line.length > MAX_RESPONSE_BYTES) {
       const error: ErrorShape = { code: 'E_API_TOO_LARGE', message: `An answer passes ${MAX_RESPONSE_BYTES} bytes`, hint: 'Ask for less: one task, or one job' }
       return this.#socket.write(`${JSON.stringify('id' in frame ? { id: frame.id, error } : { error })}\n`)

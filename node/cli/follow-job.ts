@@ -1,3 +1,4 @@
+import { once } from 'node:events'
 import type { JobDetail, NodeApi, Timestamped } from '../api/contract.ts'
 import { untilAborted } from '../api/until-aborted.ts'
 import { LogMerger } from '../client/log-merger.ts'
@@ -11,6 +12,8 @@ import type { Out } from './out.ts'
 const TAIL_LINES = 4
 /** An unfinished line longer than this is shown cut. */
 const MAX_TAIL_CHARS = 1_000
+/** Output that is under way when the job ends is still waited for this long. */
+const LAST_WORDS_MS = 1_000
 /** Where nobody watches live, a line of progress at each of these parts. */
 const PROGRESS_STEP = 0.1
 
@@ -32,6 +35,8 @@ export async function followJob(api: NodeApi, id: string, out: Out, withLogs: bo
       model.apply(notice)
       say?.(notice)
     }
+    // what a short job printed may come after its end
+    await Promise.race([logs, once(AbortSignal.any([signal, AbortSignal.timeout(LAST_WORDS_MS)]), 'abort')])
   } finally {
     stop.abort()
     await logs

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
+import { toJson } from '../api/json.ts'
 import { Live } from './term/live.ts'
 import { TerminalFilter } from './term/filter.ts'
 import { paintFor } from './term/paint.ts'
@@ -129,8 +130,4 @@ export class StreamOut implements Out {
 
 function asText(lines: readonly string[]): string {
   return lines.map((line) => `${line}\n`).join('')
-}
-
-function toJson(value: unknown, indent = ''): string {
-  return JSON.stringify(value, (_, part: unknown) => typeof part === 'bigint' ? String(part) : part instanceof Uint8Array ? Buffer.from(part).toString('base64') : part, indent)
 }

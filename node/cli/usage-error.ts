@@ -13,7 +13,7 @@ export const EXIT_INTERRUPTED = 130
 /** Faults of what a person wrote (words, a value, a job file, a configuration), also when the node found them. */
 const INPUT_CODES = [
   /^E_(COMMAND|OPTION|ARGUMENT|FILE|SHARE|UNIT|ID_FORM|KEY_TEXT|API_PARAMS|MODULE)/,
-  /^E_(JOB|CONFIG)_(KEY|TYPE|MISSING|UNIT|RANGE|VALUE|PATH|CONFLICT|DUPLICATE|TEMPLATE|SIZE|FILE|SYNTAX)$/
+  /^E_(JOB|CONFIG)_(KEY|TYPE|MISSING|UNIT|RANGE|VALUE|PATH|CONFLICT|DUPLICATE|TEMPLATE|SIZE|FILE|SYNTAX|KIND|EMPTY|ESCAPE|CID|MODULE|PROVIDERS)$/
 ]
 
 /** 2 for input that was wrong and left nothing half-done, else 1. */

@@ -215,7 +215,8 @@ test('a stream whose client died is given up, though nothing happens on it', asy
   assert.is(open.api.readers, 1)
   raw.socket.destroy()
   // the answer to a later client comes after the closing was seen
-  while (open.api.readers > 0) await open.client().status()
+  const client = open.client()
+  while (open.api.readers > 0) await client.status()
   assert.equal(open.api.returned, ['all'])
 })
 

@@ -1,5 +1,5 @@
 /** Every command against a node's interface in memory: what a person sees, what a program reads, and its exit code. */
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdir, mkdtemp, rm, symlink, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -177,12 +177,23 @@ test('run prints what the program prints and exits as it does', async ({ dir }) 
   const ran = await runCli(['run', '--in', 'notes.txt', '--in', 'x=notes.txt', '-e', 'A=b=c', '--memory', '64MiB', '--time=90s', '--out', 'out', 'a.wasm', 'one'], { api, cwd: dir })
   assert.equal(ran, { code: 7, stdout: 'hello world\n', stderr: `oops\n3 files in ${join(dir, 'out')}\n` } satisfies Ran)
   assert.equal(api.given['submit'], {
-    spec: { module: join(dir, 'a.wasm'), args: ['one'], env: { A: 'b=c' }, inputs: { 'notes.txt': join(dir, 'notes.txt'), x: join(dir, 'notes.txt') }, resources: { memory: `${64 * 1024 * 1024} B` }, limits: { run: '90000 ms' } },
+    spec: { module: './a.wasm', args: ['one'], env: { A: 'b=c' }, inputs: { 'notes.txt': './notes.txt', x: './notes.txt' }, resources: { memory: `${64 * 1024 * 1024} B` }, limits: { run: '90000 ms' } },
     baseDir: dir
   })
   const json = JSON.parse((await runCli(['run', '--json', 'a.wasm'], { api, cwd: dir })).stdout) as { stdout: string, stderr: string, exitCode: number }
   assert.is(json.stdout, 'hello world\n')
   assert.is(json.exitCode, 7)
+})
+
+test('run takes files from anywhere: the job\'s folder holds them all', async ({ dir }) => {
+  const api = new FakeApi()
+  await mkdir(join(dir, 'deep', 'er'), { recursive: true })
+  await writeFile(join(dir, 'deep', 'er', 'b.wasm'), '')
+  await symlink(join(dir, 'notes.txt'), join(dir, 'deep', 'link.txt'))
+  await runCli(['run', '--in', join('deep', 'link.txt'), '--stdin', 'job.yaml', join('deep', 'er', 'b.wasm')], { api, cwd: dir })
+  assert.equal(api.given['submit'], { spec: { module: './deep/er/b.wasm', args: [], inputs: { 'link.txt': './notes.txt' }, stdin: './job.yaml' }, baseDir: dir })
+  await runCli(['run', 'b.wasm'], { api, cwd: join(dir, 'deep', 'er') })
+  assert.equal(api.given['submit'], { spec: { module: './b.wasm', args: [] }, baseDir: join(dir, 'deep', 'er') })
 })
 
 test('a job that fails is an error, whichever command waited for it', async ({ dir }) => {

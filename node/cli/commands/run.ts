@@ -2,7 +2,7 @@ import { PARAMS } from '../../../src/params.ts'
 import { MIB } from '../../../src/units.ts'
 import { untilAborted } from '../../api/until-aborted.ts'
 import { defineCommand } from '../command.ts'
-import { existing, targetFolder } from '../files.ts'
+import { targetFolder } from '../files.ts'
 import { shortId } from '../ids.ts'
 import { LogMerger } from '../../client/log-merger.ts'
 import { runSpec } from '../run-spec.ts'
@@ -48,7 +48,6 @@ export const runCommand = defineCommand({
   ],
   async run(api, args, out) {
     if (args.quorum !== undefined && args.replicas !== undefined && args.quorum > args.replicas) throw new UsageError('E_OPTION_CLASH', `--quorum=${args.quorum} needs at least as many --replicas`, `Write --replicas=${args.quorum} or more`)
-    await existing(args.file, out.cwd, 'file')
     const request = await runSpec(args, out.cwd)
     const folder = args.out === undefined ? undefined : await targetFolder(args.out, out.cwd)
     const { job: id } = await api.submit(request)

@@ -21,7 +21,7 @@ export function jobLiveView(model: JobModel, logTail: readonly string[], view: V
   const lines = [headLine(model, view), progressLine(model, view)]
   const providers = [...model.providers.values()]
   if (providers.length > 0) lines.push('', ...providersTable(providers, model, view))
-  const recent = model.recent.slice(-MAX_RECENT_SHOWN)
+  const recent = model.ended ? model.recent.filter(({ kind }) => kind === 'caught') : model.recent.slice(-MAX_RECENT_SHOWN)
   if (recent.length > 0) lines.push('', ...recent.map((notice) => `  ${noticeLine(notice, { ...view, width: view.width - 2 })}`))
   if (logTail.length > 0) lines.push('', ...logTail.map((line) => view.paint('dim', `  │ ${truncate(clean(line), view.width - 4)}`)))
   return lines

@@ -2,7 +2,7 @@ import { formatSize } from '../../../src/units.ts'
 import type { AdSummary, PeerSummary } from '../../api/contract.ts'
 import { shortId } from '../ids.ts'
 import { table } from '../term/table.ts'
-import { clean, wrap } from '../term/text.ts'
+import { clean, groupDigits, wrap } from '../term/text.ts'
 import { duration } from '../term/time.ts'
 import type { Cell } from '../term/table.ts'
 import type { View } from '../term/view.ts'
@@ -23,13 +23,18 @@ export function peersView(peers: readonly PeerSummary[], view: View): string[] {
     { text: shortId(one.peer), style: 'cyan' },
     duration(one.latencyMs),
     one.direction === 'inbound' ? 'in' : 'out',
-    String(one.completed),
-    String(one.failed),
-    String(one.late),
-    one.wrong > 0 ? { text: String(one.wrong), style: 'red' } : '0',
+    count(one.completed),
+    count(one.failed),
+    count(one.late),
+    one.wrong > 0 ? { text: count(one.wrong), style: 'red' } : '0',
     score(one.score),
     clean(one.addresses[0] ?? '')
   ]), view)
+}
+
+/** Experience fades, so that counts have fractions. */
+function count(value: number): string {
+  return groupDigits(Math.round(value))
 }
 
 function score(value: number): Cell {
