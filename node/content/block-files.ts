@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, readdir, readFile, rename, rm, stat, statfs, unlink, writeFile } from 'node:fs/promises'
+import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isContentCid } from '../../protocols/transfer/content-id.ts'
 import { fromDisk } from './errors.ts'
@@ -10,7 +10,7 @@ const FREE_SPACE_VALID_MS = 1000
 /** Files looked at together while the folder is read at start. */
 const STAT_BATCH = 64
 
-/** Larger blocks as files: `blocks/XY/CID`, XY from the end of the address, 1,024 folders. A file appears whole or not at all. */
+/** Larger blocks as files: `blocks/X/CID`, X the last letter but one of the address: 32 folders. A file appears whole or not at all. */
 export class BlockFiles {
   readonly #blocksDir: string
   readonly #tmpDir: string
@@ -36,15 +36,19 @@ export class BlockFiles {
     return files
   }
 
+  #folder(cid: string): string {
+    return join(this.#blocksDir, cid.slice(-2, -1))
+  }
+
   #path(cid: string): string {
-    return join(this.#blocksDir, cid.slice(-3, -1), cid)
+    return join(this.#folder(cid), cid)
   }
 
   async write(cid: string, bytes: Uint8Array): Promise<void> {
     const tmp = join(this.#tmpDir, randomUUID())
-    const folder = join(this.#blocksDir, cid.slice(-3, -1))
+    const folder = this.#folder(cid)
     try {
-      await writeFile(tmp, bytes, { flag: 'wx', mode: 0o600 })
+      await writeNew(tmp, bytes)
       if (!this.#made.has(folder)) {
         await mkdir(folder, { recursive: true, mode: 0o700 })
         this.#made.add(folder)
@@ -58,12 +62,17 @@ export class BlockFiles {
     }
   }
 
-  /** The file's bytes, unverified; undefined when it is not there or cannot be read. */
-  async read(cid: string): Promise<Uint8Array | undefined> {
+  /** The file's bytes, unverified, in `memory` where they fit; undefined when it is not there or cannot be read. */
+  async read(cid: string, sizeBytes: number, memory?: Uint8Array): Promise<Uint8Array | undefined> {
+    if (memory === undefined || memory.byteLength < sizeBytes) return readFile(this.#path(cid)).catch(() => undefined)
+    const handle = await open(this.#path(cid), 'r').catch(() => undefined)
     try {
-      return await readFile(this.#path(cid))
+      const read = await handle?.read(memory, 0, sizeBytes, 0)
+      return read?.bytesRead === sizeBytes ? memory.subarray(0, sizeBytes) : undefined
     } catch {
       return undefined
+    } finally {
+      await handle?.close()
     }
   }
 
@@ -104,5 +113,15 @@ export class BlockFiles {
       })))
     }
     return stats
+  }
+}
+
+/** Writes a file that does not exist yet. In one call where the system takes it: `writeFile` would take two for a leaf. */
+async function writeNew(path: string, bytes: Uint8Array): Promise<void> {
+  const handle = await open(path, 'wx', 0o600)
+  try {
+    for (let at = 0; at < bytes.byteLength;) at += (await handle.write(bytes, at)).bytesWritten
+  } finally {
+    await handle.close()
   }
 }

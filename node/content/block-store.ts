@@ -22,6 +22,8 @@ const BLOCK = 'b!'
 const META = 'm!'
 const PIN = 'p!'
 const META_BYTES = 13
+/** Records put off at most. */
+const MAX_LATER = 256
 const CID_CHARS = 59
 
 type Operation = { type: 'put', key: string, value: Uint8Array } | { type: 'del', key: string }
@@ -54,6 +56,8 @@ export class BlockStore {
   readonly #busy = new Map<string, Promise<void>>()
   /** Database operations of this turn, written as one batch. */
   #batch: Operation[] = []
+  /** Records of files, written along with the next batch: a file is found again without its record, so nobody waits for it. */
+  #later: Operation[] = []
   #batchWrite: Promise<void> | undefined
   #reservedBytes = 0
   #closed = false
@@ -105,8 +109,8 @@ export class BlockStore {
     return this.#options.quotaBytes
   }
 
-  /** The block's bytes, verified; undefined when it is not here. One that is damaged on disk is dropped, and is not here. */
-  async read(cid: string): Promise<Uint8Array | undefined> {
+  /** The block's bytes, verified, in `memory` if it lies in a file; undefined when it is not here. One that is damaged on disk is dropped, and is not here. */
+  async read(cid: string, memory?: Uint8Array): Promise<Uint8Array | undefined> {
     this.#assertOpen()
     await this.#busy.get(cid)
     const entry = this.index.get(cid)
@@ -114,9 +118,10 @@ export class BlockStore {
     this.index.touch(cid, Date.now())
     const cached = this.#cache.get(cid)
     if (cached !== undefined) return cached
-    const bytes = entry.inline ? await this.#db.get(BLOCK + cid) : await this.#files.read(cid)
+    const bytes = entry.inline ? await this.#db.get(BLOCK + cid) : await this.#files.read(cid, entry.sizeBytes, memory)
     if (bytes !== undefined && cidOfBlock(codecOfCid(cid), bytes) === cid) {
-      if (bytes.byteLength <= INLINE_BLOCK_BYTES || codecOfCid(cid) === 'dag-pb') this.#cache.add(cid, bytes)
+      // the caller's memory will hold another block soon
+      if (entry.inline || codecOfCid(cid) === 'dag-pb') this.#cache.add(cid, bytes.buffer === memory?.buffer ? new Uint8Array(bytes) : bytes)
       return bytes
     }
     // only if it is still the block that was read: it may have been evicted and written again meanwhile
@@ -161,8 +166,7 @@ export class BlockStore {
       else await this.#files.write(cid, bytes)
       this.index.add(cid, { sizeBytes: bytes.byteLength, inline, lastUseMs, touched: false })
       if (inline || codecOfCid(cid) === 'dag-pb') this.#cache.add(cid, bytes)
-      // a file is found again without its record, so nobody waits for it
-      if (!inline) this.#commit([meta]).catch(() => {})
+      if (!inline) this.#commitLater(meta)
     } finally {
       this.#reservedBytes -= bytes.byteLength
     }
@@ -229,12 +233,19 @@ export class BlockStore {
     this.#busy.set(cid, settled)
   }
 
+  #commitLater(operation: Operation): void {
+    this.#later.push(operation)
+    if (this.#later.length >= MAX_LATER) this.#commit([]).catch(() => {})
+  }
+
   /** One database batch for all that is asked in one turn of the event loop. */
   #commit(operations: Operation[]): Promise<void> {
     this.#batch.push(...operations)
     this.#batchWrite ??= (async () => {
       await Promise.resolve()
-      const batch = this.#batch
+      // what was put off comes first: it may have been overtaken by a deletion
+      const batch = [...this.#later, ...this.#batch]
+      this.#later = []
       this.#batch = []
       this.#batchWrite = undefined
       try {
@@ -274,7 +285,7 @@ export class BlockStore {
     for (const [cid, entry] of this.index.entries()) {
       if (entry.touched) touched.push({ type: 'put', key: META + cid, value: encodeMeta(entry.sizeBytes, entry.lastUseMs, entry.inline) })
     }
-    if (touched.length > 0) await this.#commit(touched).catch(() => {})
+    if (touched.length + this.#later.length > 0) await this.#commit(touched).catch(() => {})
     await this.#batchWrite?.catch(() => {})
     await this.#db.close()
   }

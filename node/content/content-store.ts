@@ -172,9 +172,9 @@ export class ContentStore implements TransferStore {
     return this.#reader.missing(cid, MAX_MISSING)
   }
 
-  /** A block's bytes, verified; undefined when it is not here. The bytes are shared: do not change them. */
-  async getBlock(cid: string): Promise<Uint8Array | undefined> {
-    return this.#blocks.read(cid)
+  /** A block's bytes, verified; undefined when it is not here. The bytes are shared: do not change them. A large block may be read into `memory`. */
+  async getBlock(cid: string, memory?: Uint8Array): Promise<Uint8Array | undefined> {
+    return this.#blocks.read(cid, memory)
   }
 
   /** Stores a block that somebody sent. Throws E_CONTENT_HASH when the bytes are others, E_CONTENT_QUOTA, E_CONTENT_DISK_FULL. */

@@ -60,8 +60,15 @@ export const IDLE_STREAM_MS = 40 * SECOND_MS
 /** Streams kept for reuse, over all peers. */
 export const MAX_KEPT_STREAMS = 64
 
-/** Blocks being written to the store at once, a fetch. */
-export const MAX_PENDING_PUTS = 4
+/** Blocks being written to the store at once, a fetch: few large ones, or many small ones, which share a write. */
+export const MAX_PENDING_PUTS = 64
+export const MAX_PENDING_PUT_BYTES = 4 * MAX_LEAF_BYTES
+
+/** Blocks a source reads from its disk before they are sent. */
+export const LOAD_AHEAD = 3
+
+/** Blocks up to this leave together with their neighbours. */
+export const SMALL_BLOCK_BYTES = 8 * 1024
 
 /** Sources asked at once for one content. */
 export const MAX_PARALLEL_SOURCES = 3

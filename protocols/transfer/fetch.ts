@@ -1,5 +1,5 @@
 import { formatSize } from '../../src/units.ts'
-import { AHEAD_BYTES, MAX_BLOCKS, MAX_PARALLEL_SOURCES, MAX_PENDING_PUTS, PARALLEL_ABOVE_BYTES, PROGRESS_EVERY_MS, WINDOW_BLOCKS, WINDOW_BYTES } from './constants.ts'
+import { AHEAD_BYTES, MAX_BLOCKS, MAX_PARALLEL_SOURCES, MAX_PENDING_PUT_BYTES, MAX_PENDING_PUTS, PARALLEL_ABOVE_BYTES, PROGRESS_EVERY_MS, WINDOW_BLOCKS, WINDOW_BYTES } from './constants.ts'
 import { cidOfBlock, codecOfCid } from './content-id.ts'
 import { rootRef, stepInto } from './dag-walk.ts'
 import { codeOf, FetchFailure } from './fetch-types.ts'
@@ -8,7 +8,7 @@ import { SourceError } from './source-session.ts'
 import type { DagStep } from './dag-walk.ts'
 import type { FetchOutcome, FetchRequest, SourceReport } from './fetch-types.ts'
 import type { Wanted } from './frontier.ts'
-import type { SourceSession } from './source-session.ts'
+import type { BlockAnswer, SourceSession } from './source-session.ts'
 import type { TransferHold, TransferStore } from './transfer-store.ts'
 import type { PeerId } from '@libp2p/interface'
 
@@ -24,6 +24,8 @@ export interface FetchContext {
 const NODE_SHARE = 16
 const NODE_BYTES = 1024 * 1024
 
+type ReceivedBlock = BlockAnswer & { kind: 'block' }
+
 /** One fetch: what is here is not asked for, what comes is verified before it is stored, and what one source fails to give another may. */
 export class Fetch {
   readonly #context: FetchContext
@@ -35,6 +37,7 @@ export class Fetch {
   readonly #candidates: PeerId[]
   readonly #active = new Set<Promise<void>>()
   readonly #pendingPuts = new Set<Promise<void>>()
+  #pendingPutBytes = 0
   #failure: FetchFailure | undefined
   #declaredBytes = 0
   #receivedBytes = 0
@@ -173,7 +176,16 @@ export class Fetch {
     const outstanding: Wanted[] = []
     let session: SourceSession | undefined
     try {
-      session = await this.#begin(peer, report, outstanding)
+      const root = this.#frontier.peek()?.position === -1 ? this.#frontier.takeOne() : undefined
+      if (root !== undefined) outstanding.push(root)
+      const isAhead = root !== undefined
+      session = await this.#context.openSession(peer, { fresh: false }, this.#stop.signal)
+      if (!await this.#askRoot(session, isAhead)) {
+        session.abort()
+        session = await this.#context.openSession(peer, { fresh: true }, this.#stop.signal)
+        await this.#askRoot(session, isAhead, true)
+      }
+      await this.#takeAhead(session, report, outstanding, isAhead)
       await this.#readOn(session, report, outstanding)
       this.#context.keepSession(peer, session)
     } catch (err) {
@@ -194,24 +206,16 @@ export class Fetch {
     }
   }
 
-  /** Asks for the root, and takes what the source sends ahead when nobody has sent the root yet. */
-  async #begin(peer: PeerId, report: SourceReport, outstanding: Wanted[]): Promise<SourceSession> {
-    const { signal } = this.#stop
-    const root = this.#frontier.peek()?.position === -1 ? this.#frontier.takeOne() : undefined
-    if (root !== undefined) outstanding.push(root)
-    const options = { agreementId: this.#request.agreementId ?? '', aheadBytes: root === undefined ? 0 : AHEAD_BYTES, paced: this.#request.paced ?? false }
-    let session = await this.#context.openSession(peer, { fresh: false }, signal)
+  /** Asks for the root, and for what follows it while nobody has sent it yet. False when a stream kept from before has gone meanwhile. */
+  async #askRoot(session: SourceSession, isAhead: boolean, isFresh = false): Promise<boolean> {
+    const { cid, agreementId = '', paced = false } = this.#request
     try {
-      await session.ask(this.#request.cid, options, signal)
+      await session.ask(cid, { agreementId, aheadBytes: isAhead ? AHEAD_BYTES : 0, paced }, this.#stop.signal)
+      return true
     } catch (err) {
-      session.abort()
-      // a stream kept from before may have gone meanwhile
-      if (!(err instanceof SourceError) || err.code !== 'E_SOURCE_BROKE' || signal.aborted) throw err
-      session = await this.#context.openSession(peer, { fresh: true }, signal)
-      await session.ask(this.#request.cid, options, signal)
+      if (isFresh || this.#stop.signal.aborted || !(err instanceof SourceError) || err.code !== 'E_SOURCE_BROKE') throw err
+      return false
     }
-    await this.#takeAhead(session, report, outstanding, options.aheadBytes > 0)
-    return session
   }
 
   /** The source goes through the DAG in the order of the frontier, so what comes is what stands next there. */
@@ -221,7 +225,7 @@ export class Fetch {
       if (answer.kind !== 'block' || !isAsked) throw new SourceError('E_SOURCE_PROTOCOL', 'The source sent ahead what was not asked')
       const wanted = outstanding.shift() ?? this.#frontier.takeOne()
       if (wanted === undefined) throw new SourceError('E_SOURCE_PROTOCOL', 'The source sent ahead more than there is')
-      await this.#take(wanted, answer.bytes, report)
+      await this.#take(wanted, answer, report)
     }
     if (outstanding.length > 0) throw new SourceError('E_SOURCE_PROTOCOL', 'The source did not send the root')
   }
@@ -243,7 +247,7 @@ export class Fetch {
       if (answer.kind === 'not-here') throw new SourceError('E_SOURCE_ABSENT', 'The source lacks a part of the content')
       if (answer.kind !== 'block') throw new SourceError('E_SOURCE_PROTOCOL', 'The source sent something instead of a block')
       outstanding.shift()
-      await this.#take(wanted, answer.bytes, report)
+      await this.#take(wanted, answer, report)
     }
   }
 
@@ -267,7 +271,7 @@ export class Fetch {
   }
 
   /** Verifies, reads and stores one block. The caller has taken `wanted`; here it is settled or given back. */
-  async #take(wanted: Wanted, bytes: Uint8Array, report: SourceReport): Promise<void> {
+  async #take(wanted: Wanted, { bytes, recycle }: ReceivedBlock, report: SourceReport): Promise<void> {
     const codec = codecOfCid(wanted.ref.cid)
     try {
       if (cidOfBlock(codec, bytes) !== wanted.ref.cid) throw new SourceError('E_SOURCE_LIED', 'The source sent other bytes than the address says')
@@ -278,7 +282,7 @@ export class Fetch {
       this.#frontier.giveBack([wanted])
       throw err
     }
-    await this.#put(wanted, bytes)
+    await this.#put(wanted, bytes, recycle)
   }
 
   #countBlock(isLeaf: boolean, bytes: number, report: SourceReport): void {
@@ -295,16 +299,19 @@ export class Fetch {
   }
 
   /** Stores a verified block while others come: resolves when there is room for the next. */
-  async #put(wanted: Wanted, bytes: Uint8Array): Promise<void> {
+  async #put(wanted: Wanted, bytes: Uint8Array, recycle: () => void): Promise<void> {
     const putting = this.#inStore(() => this.#hold.put(wanted.ref.cid, bytes)).then(() => { this.#frontier.settle() }, (err: unknown) => {
       this.#frontier.giveBack([wanted])
       if (err instanceof FetchFailure) this.#fail(err)
     }).finally(() => {
       this.#pendingPuts.delete(putting)
+      this.#pendingPutBytes -= bytes.byteLength
+      recycle()
       this.#frontier.notify()
     })
     this.#pendingPuts.add(putting)
-    while (this.#pendingPuts.size >= MAX_PENDING_PUTS) await Promise.race(this.#pendingPuts)
+    this.#pendingPutBytes += bytes.byteLength
+    while (this.#pendingPuts.size >= MAX_PENDING_PUTS || this.#pendingPutBytes >= MAX_PENDING_PUT_BYTES) await Promise.race(this.#pendingPuts)
   }
 
   #tell(isLast: boolean): void {

@@ -10,7 +10,7 @@ import { cidFromBytes, cidToBytes } from './content-id.ts'
  *
  *     [0, root, agreement, aheadBytes, paced]   "ask": may I read this root? and send so much of it at once
  *     [1, path, positions]                      "want": these children of the node at `path`
- *     [2, bytes]                                "ack": so many bytes of parts have come (paced streams only)
+ *     [2, bytes]                                "ack": so many bytes of whole parts have come since the last one, or since the root
  *
  * A block is named by where it hangs, not by its address: the source goes down from the root it has allowed, one link at a time, and so
  * serves nothing that does not belong to it, without knowing all that does. Positions count as `stepInto` orders the children.
@@ -26,7 +26,7 @@ export type RefusalReason = 'refused' | 'busy' | 'absent'
 /**
  * Source to client. The first byte says what follows: a part of a block (0), its last part (1), or canonical DAG-CBOR (2):
  *
- *     [0, paced]     the root may be read; blocks sent ahead follow, in depth-first order, each address once
+ *     [0]            the root may be read; blocks sent ahead follow, in depth-first order, each address once
  *     [1, reason]    it may not: 0 refused, 1 busy, 2 absent
  *     [2]            no more blocks are sent ahead
  *     [3]            instead of a block that was asked for: not here
@@ -35,7 +35,7 @@ export type RefusalReason = 'refused' | 'busy' | 'absent'
  */
 export type Answer =
   | { kind: 'part', bytes: Uint8Array, isLast: boolean }
-  | { kind: 'accepted', paced: boolean }
+  | { kind: 'accepted' }
   | { kind: 'refused', reason: RefusalReason }
   | { kind: 'ahead-end' }
   | { kind: 'not-here' }
@@ -60,7 +60,7 @@ export function encodeRequest(request: Request): Uint8Array {
 export function encodeControl(answer: Exclude<Answer, { kind: 'part' }>): Uint8Array {
   const body = ((): unknown[] => {
     switch (answer.kind) {
-      case 'accepted': return [0, answer.paced]
+      case 'accepted': return [0]
       case 'refused': return [1, REASONS.indexOf(answer.reason)]
       case 'ahead-end': return [2]
       case 'not-here': return [3]
@@ -113,7 +113,7 @@ export function decodeRequest(raw: Uint8Array): Result<Request> {
 
 /** A canonical control message is one of these few. */
 const CONTROLS: { answer: Answer, raw: Uint8Array }[] = [
-  ...[true, false].map((paced) => ({ kind: 'accepted', paced }) as const),
+  { kind: 'accepted' } as const,
   ...REASONS.map((reason) => ({ kind: 'refused', reason }) as const),
   { kind: 'ahead-end' } as const,
   { kind: 'not-here' } as const

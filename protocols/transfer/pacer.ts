@@ -45,6 +45,12 @@ export class DelayWindow {
     this.#sent.push({ bytes, atMs: nowMs })
   }
 
+  /** Forgets what is under way: the reader has it all, and its silence since says nothing. */
+  rest(): void {
+    this.#sent.length = 0
+    this.#inFlightBytes = 0
+  }
+
   /** Takes an acknowledgement in. False when more is acknowledged than was sent, or a part in pieces: no honest reader does. */
   onAck(bytes: number, nowMs: number): boolean {
     let left = bytes

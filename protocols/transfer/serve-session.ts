@@ -1,7 +1,8 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { toWireError, WireError } from '../wire/index.ts'
-import { IDLE_STREAM_MS, MAX_AHEAD_BLOCKS, MAX_QUEUED_REQUESTS, PACED_PART_BYTES } from './constants.ts'
+import { IDLE_STREAM_MS, LOAD_AHEAD, MAX_AHEAD_BLOCKS, MAX_QUEUED_REQUESTS, PACED_PART_BYTES, SMALL_BLOCK_BYTES } from './constants.ts'
 import { rootRef, stepInto } from './dag-walk.ts'
+import { LentMemory } from './lent-memory.ts'
 import { decodeRequest, encodeControl, LAST_PART_HEADER, PART_HEADER } from './messages.ts'
 import { DelayWindow } from './pacer.ts'
 import type { FrameStream } from '../wire/index.ts'
@@ -36,6 +37,11 @@ interface Reading {
 /** Nodes whose children a stream remembers: the way down to where it reads. */
 const MAX_REMEMBERED_NODES = 16
 
+interface Loaded {
+  bytes?: Uint8Array | undefined
+  memory?: Uint8Array
+}
+
 const broken = (message: string): WireError => new WireError('E_FRAME_MALFORMED', message)
 
 /** One stream of a reader, from its first request to its last. */
@@ -43,7 +49,11 @@ export class ServeSession {
   readonly #frames: FrameStream
   readonly #options: ServeOptions
   readonly #window = new DelayWindow()
+  readonly #memory = new LentMemory()
   readonly #requests: Request[] = []
+  /** Frames that leave with the next. */
+  #together: Uint8Array[] = []
+  #togetherBytes = 0
   #wake: (() => void) | undefined
   #over: { error: WireError | undefined } | undefined
   #reading: Reading | undefined
@@ -75,7 +85,7 @@ export class ServeSession {
         const request = decodeRequest(raw)
         if (!request.ok) throw broken(request.message)
         if (request.value.kind === 'ack') {
-          if (!this.#window.onAck(request.value.bytes, performance.now())) throw broken('More was acknowledged than was sent')
+          this.#onAck(request.value.bytes)
         } else if (this.#requests.push(request.value) > MAX_QUEUED_REQUESTS) {
           throw broken(`More than ${MAX_QUEUED_REQUESTS} requests wait`)
         }
@@ -86,6 +96,11 @@ export class ServeSession {
       this.#over = { error: toWireError(err, 'E_STREAM_CLOSED') }
     }
     this.#wake?.()
+  }
+
+  #onAck(bytes: number): void {
+    const isMeant = this.#memory.onAck(bytes) && (this.#reading?.paced !== true || this.#window.onAck(bytes, performance.now()))
+    if (!isMeant) throw broken('What was acknowledged was not sent')
   }
 
   /** Waits for a request, an acknowledgement or the end. False when nothing comes within `timeoutMs`. */
@@ -109,6 +124,8 @@ export class ServeSession {
   async #answerAsk(request: Request & { kind: 'ask' }): Promise<void> {
     const { root, agreementId } = request
     this.#reading = undefined
+    this.#window.rest()
+    this.#memory.rest()
     const reason = await this.#options.refusal(root, agreementId)
     if (reason !== undefined) {
       await this.#frames.write(encodeControl({ kind: 'refused', reason }))
@@ -121,21 +138,11 @@ export class ServeSession {
       await this.#frames.write(encodeControl({ kind: 'refused', reason: 'absent' }))
       return
     }
-    const accepted = encodeControl({ kind: 'accepted', paced: reading.paced })
-    const end = encodeControl({ kind: 'ahead-end' })
-    const aheadBytes = ahead.reduce((sum, bytes) => sum + bytes.byteLength, 0)
-    if (aheadBytes <= PACED_PART_BYTES) {
-      // a small result leaves as one packet
-      const parts = ahead.map((bytes) => Buffer.concat([LAST_PART_HEADER, bytes]))
-      if (reading.paced) for (const bytes of ahead) this.#window.onSent(bytes.byteLength, performance.now())
-      this.#options.bucket?.take(aheadBytes, performance.now())
-      for (const bytes of ahead) this.#count(reading, bytes.byteLength)
-      await this.#frames.writeAll([accepted, ...parts, end])
-      return
-    }
-    await this.#frames.write(accepted)
+    this.#together.push(encodeControl({ kind: 'accepted' }))
     for (const bytes of ahead) await this.#sendBlock(reading, bytes)
-    await this.#frames.write(end)
+    this.#together.push(encodeControl({ kind: 'ahead-end' }))
+    // a small result leaves as one packet
+    await this.#sendTogether()
   }
 
   /** The first blocks in depth-first order, each address once, until the next would pass `maxBytes`; the root in any case. */
@@ -166,22 +173,31 @@ export class ServeSession {
     const reading = this.#reading
     if (reading === undefined) throw broken('Blocks were asked for before their root')
     const children = await this.#childrenAt(reading, path)
-    const load = (index: number): Promise<Uint8Array | undefined> | undefined => {
-      const position = positions[index]
-      if (position === undefined) return undefined
-      const child = children?.[position]
-      if (children !== undefined && child === undefined) throw broken('A block was asked for where its parent has none')
-      return child === undefined ? Promise.resolve(undefined) : this.#options.store.getBlock(child.cid)
-    }
-    // the next block is read and checked while one is sent
-    let next = load(0)
-    for (let index = 0; next !== undefined; index++) {
-      const bytes = await next
-      next = load(index + 1)
-      next?.catch(() => {})
-      if (bytes === undefined) await this.#frames.write(encodeControl({ kind: 'not-here' }))
+    if (children !== undefined && positions.some((position) => position >= children.length)) throw broken('A block was asked for where its parent has none')
+    // the next blocks are read and checked while one is sent
+    const loading: Promise<Loaded>[] = []
+    for (let index = 0, started = 0; index < positions.length; index++) {
+      for (; started < positions.length && loading.length <= LOAD_AHEAD; started++) {
+        const loaded = this.#load(children?.[positions[started] ?? 0])
+        loaded.catch(() => {})
+        loading.push(loaded)
+      }
+      const { bytes, memory } = await loading.shift() ?? {}
+      if (bytes === undefined) this.#together.push(encodeControl({ kind: 'not-here' }))
       else await this.#sendBlock(reading, bytes)
+      if (memory !== undefined) this.#memory.lend(memory)
     }
+    await this.#sendTogether()
+  }
+
+  /** A block, and the memory of ours that it lies in, if it does. */
+  async #load(child: DagRef | undefined): Promise<Loaded> {
+    if (child === undefined) return {}
+    const memory = this.#memory.take()
+    const bytes = await this.#options.store.getBlock(child.cid, memory)
+    if (bytes?.buffer === memory.buffer) return { bytes, memory }
+    this.#memory.spare(memory)
+    return { bytes }
   }
 
   /** The children of the node at `path` below the root, one link at a time; undefined when a node on the way is not here. */
@@ -213,22 +229,42 @@ export class ServeSession {
   }
 
   async #sendBlock(reading: Reading, bytes: Uint8Array): Promise<void> {
-    const partBytes = reading.paced ? PACED_PART_BYTES : Math.max(bytes.byteLength, 1)
-    let at = 0
-    do {
+    this.#count(reading, bytes.byteLength)
+    if (bytes.byteLength <= SMALL_BLOCK_BYTES) {
+      await this.#mayLeave(reading.paced, bytes.byteLength)
+      this.#together.push(Buffer.concat([LAST_PART_HEADER, bytes]))
+      this.#togetherBytes += bytes.byteLength
+      if (this.#togetherBytes >= PACED_PART_BYTES) await this.#sendTogether()
+      return
+    }
+    await this.#sendTogether()
+    const partBytes = reading.paced ? PACED_PART_BYTES : bytes.byteLength
+    for (let at = 0; at < bytes.byteLength;) {
       const part = bytes.subarray(at, at + partBytes)
       at += part.byteLength
       await this.#mayLeave(reading.paced, part.byteLength)
       await this.#frames.write([at < bytes.byteLength ? PART_HEADER : LAST_PART_HEADER, part])
-    } while (at < bytes.byteLength)
-    this.#count(reading, bytes.byteLength)
+    }
+  }
+
+  /** Sends the small frames that wait for company. */
+  async #sendTogether(): Promise<void> {
+    if (this.#together.length === 0) return
+    const frames = this.#together
+    this.#together = []
+    this.#togetherBytes = 0
+    await this.#frames.writeAll(frames)
   }
 
   async #mayLeave(paced: boolean, bytes: number): Promise<void> {
+    this.#memory.onSent(bytes)
     const waitMs = this.#options.bucket?.take(bytes, performance.now()) ?? 0
     if (waitMs > 0) await sleep(waitMs)
     if (!paced) return
     while (!this.#window.mayHave(bytes)) {
+      // what waits here would never be acknowledged
+      await this.#sendTogether()
+      if (this.#window.mayHave(bytes)) break
       if (this.#over !== undefined) throw this.#over.error ?? new WireError('E_STREAM_CLOSED', 'The reader ended before it acknowledged what it read')
       if (!await this.#woken(this.#options.stallTimeoutMs)) throw new WireError('E_FRAME_TIMEOUT', `Nothing was acknowledged within ${this.#options.stallTimeoutMs} ms`)
     }

@@ -1,5 +1,5 @@
 import { toWireError } from '../wire/index.ts'
-import { MIN_PART_BYTES } from './constants.ts'
+import { MIN_PART_BYTES, PACED_PART_BYTES } from './constants.ts'
 import { MAX_LEAF_BYTES } from './dag-node.ts'
 import { decodeAnswer, encodeRequest } from './messages.ts'
 import type { FrameStream, WireError } from '../wire/index.ts'
@@ -24,6 +24,9 @@ export class SourceError extends Error {
 
 const REFUSALS: Record<RefusalReason, SourceCode> = { refused: 'E_SOURCE_REFUSED', busy: 'E_SOURCE_BUSY', absent: 'E_SOURCE_ABSENT' }
 
+/** As many as a fetch has on their way to the store. */
+const MAX_SPARE_BLOCKS = 4
+
 function toSourceError(err: WireError): SourceError {
   const code: SourceCode = err.code === 'E_FRAME_TIMEOUT' ? 'E_SOURCE_STALLED'
     : err.code === 'E_FRAME_SIZE' || err.code === 'E_FRAME_MALFORMED' ? 'E_SOURCE_PROTOCOL'
@@ -32,13 +35,16 @@ function toSourceError(err: WireError): SourceError {
 }
 
 /** What stands for a block in the order of asking. */
-export type BlockAnswer = { kind: 'block', bytes: Uint8Array } | { kind: 'not-here' } | { kind: 'ahead-end' }
+export type BlockAnswer = { kind: 'block', bytes: Uint8Array, recycle: () => void } | { kind: 'not-here' } | { kind: 'ahead-end' }
 
 /** One stream to a source. It can read several roots, one after the other. Rejects with SourceErrors. */
 export class SourceSession {
   readonly #frames: FrameStream
   readonly #blockTimeoutMs: number
-  #paced = false
+  /** Memory of blocks put together before. */
+  readonly #spares: Uint8Array[] = []
+  /** Bytes of whole parts that came and are not acknowledged yet. */
+  #unacknowledgedBytes = 0
 
   constructor(blockTimeoutMs: number, frames: FrameStream) {
     this.#blockTimeoutMs = blockTimeoutMs
@@ -56,7 +62,7 @@ export class SourceSession {
     const answer = await this.#read(signal)
     if (answer.kind === 'refused') throw new SourceError(REFUSALS[answer.reason], `The source answered: ${answer.reason}`)
     if (answer.kind !== 'accepted') throw new SourceError('E_SOURCE_PROTOCOL', 'The source sent something before it answered')
-    this.#paced = answer.paced
+    this.#unacknowledgedBytes = 0
   }
 
   /** Asks for children of the node at `path`. */
@@ -64,15 +70,15 @@ export class SourceSession {
     await this.#write(encodeRequest({ kind: 'want', path, positions }), signal)
   }
 
-  /** The next block, put together from its parts. Not verified. */
+  /** The next block, put together from its parts. Not verified. Its memory may be given back when nobody needs it any more. */
   async next(signal: AbortSignal): Promise<BlockAnswer> {
     const first = await this.#read(signal)
     if (first.kind === 'not-here' || first.kind === 'ahead-end') return first
     if (first.kind !== 'part') throw new SourceError('E_SOURCE_PROTOCOL', 'The source answered what was not asked')
     await this.#acknowledge(first.bytes, signal)
-    if (first.isLast) return { kind: 'block', bytes: first.bytes }
+    if (first.isLast) return { kind: 'block', bytes: first.bytes, recycle: () => { this.#frames.recycle(first.bytes) } }
     const startedMs = performance.now()
-    const block = Buffer.allocUnsafeSlow(MAX_LEAF_BYTES)
+    const block = this.#spares.pop() ?? new Uint8Array(Buffer.allocUnsafeSlow(MAX_LEAF_BYTES).buffer)
     let at = 0
     for (let part: Answer = first; ; part = await this.#read(signal)) {
       if (part.kind !== 'part') throw new SourceError('E_SOURCE_PROTOCOL', 'The source broke off a block')
@@ -82,13 +88,19 @@ export class SourceSession {
       if (performance.now() - startedMs > this.#blockTimeoutMs) throw new SourceError('E_SOURCE_STALLED', `A block took more than ${this.#blockTimeoutMs} ms`)
       block.set(part.bytes, at)
       at += part.bytes.byteLength
+      this.#frames.recycle(part.bytes)
       if (part.isLast) break
     }
-    return { kind: 'block', bytes: new Uint8Array(block.buffer, 0, at) }
+    return { kind: 'block', bytes: block.subarray(0, at), recycle: () => { if (this.#spares.length < MAX_SPARE_BLOCKS) this.#spares.push(block) } }
   }
 
+  /** Small parts are acknowledged together: the source's smallest window has room for a large part beside what is held back here. */
   async #acknowledge(part: Uint8Array, signal: AbortSignal): Promise<void> {
-    if (this.#paced && part.byteLength > 0) await this.#write(encodeRequest({ kind: 'ack', bytes: part.byteLength }), signal)
+    this.#unacknowledgedBytes += part.byteLength
+    if (this.#unacknowledgedBytes < PACED_PART_BYTES) return
+    const bytes = this.#unacknowledgedBytes
+    this.#unacknowledgedBytes = 0
+    await this.#write(encodeRequest({ kind: 'ack', bytes }), signal)
   }
 
   async #write(request: Uint8Array, signal: AbortSignal): Promise<void> {

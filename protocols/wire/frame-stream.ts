@@ -87,6 +87,11 @@ export class FrameStream {
     }
   }
 
+  /** Gives a frame's memory back for later frames of this stream. Nobody may touch it again. */
+  recycle(frame: Uint8Array): void {
+    if (this.#failure === undefined && !this.#discarding) this.#parser.recycle(frame)
+  }
+
   /**
    * Sends one frame, given whole or as the parts of its body, and waits until the muxer has taken all of it (trap 1).
    * The bytes must not change before it resolves. A write given up by its signal is still sent.

@@ -20,9 +20,9 @@ export function watched(store: TransferStore, { onPut, onGet }: { onPut?: (count
   let puts = 0
   let gets = 0
   return {
-    getBlock(cid) {
+    getBlock(cid, memory) {
       onGet?.(++gets)
-      return store.getBlock(cid)
+      return store.getBlock(cid, memory)
     },
     hold() {
       const hold = store.hold()
