@@ -14,8 +14,8 @@ export interface Out {
   readonly cwd: string
   /** The command's answer. */
   result(value: unknown, lines: (view: View) => readonly string[]): void
-  /** One element of what goes on: JSON by line. */
-  item(value: unknown, lines: (view: View) => readonly string[]): void
+  /** One element of what goes on: JSON by line. Settles when there is room for more, so that a stalled reader fills no memory. */
+  item(value: unknown, lines: (view: View) => readonly string[]): Promise<void>
   /** Bytes of a task, as they are; escape sequences are taken out on a terminal. Settles when there is room for more. */
   raw(stream: 'stdout' | 'stderr', bytes: Uint8Array): Promise<void>
   /** A remark beside the answer, on stderr; nothing with JSON. */

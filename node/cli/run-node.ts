@@ -112,20 +112,21 @@ async function attend({ shell, node, signals, commands, historyFile }: Attended,
     // a node that stops already answers as well: it does not stop twice
     await node.api.shutdown({ withinMs }).catch(() => {})
     await stopped.finally(() => progress.end())
+    out.note(() => ['the node has stopped'])
   }
 }
 
 /** Without a prompt: events as lines, until the node stops. */
 async function report(node: RunningNode, dataDir: string, out: Out): Promise<void> {
   const status = await node.api.status()
-  out.item({ kind: 'up', peer: status.peer, version: status.version, addresses: status.addresses, dataDir }, (view) => [
+  await out.item({ kind: 'up', peer: status.peer, version: status.version, addresses: status.addresses, dataDir }, (view) => [
     `hearth ${status.version} is up as ${view.paint('cyan', shortId(status.peer))} (${status.peer})`,
     `${plural(status.addresses.length, 'address', 'addresses')}: ${status.addresses.join(' ')}`,
     `data folder: ${dataDir}`
   ])
   const ended = new AbortController()
   const events = async (): Promise<void> => {
-    for await (const notice of untilAborted(node.api.events({}, ended.signal), ended.signal)) out.item(notice, (view) => [noticeLine(notice, { ...view, width: Number.MAX_SAFE_INTEGER }, true)])
+    for await (const notice of untilAborted(node.api.events({}, ended.signal), ended.signal)) await out.item(notice, (view) => [noticeLine(notice, { ...view, width: Number.MAX_SAFE_INTEGER }, true)])
   }
   const reading = events()
   try {
@@ -134,5 +135,5 @@ async function report(node: RunningNode, dataDir: string, out: Out): Promise<voi
     ended.abort()
     await reading
   }
-  out.item({ kind: 'down' }, () => ['the node has stopped'])
+  await out.item({ kind: 'down' }, () => ['the node has stopped'])
 }

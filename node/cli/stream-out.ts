@@ -27,6 +27,7 @@ export interface StreamOutOptions {
   ask: (question: string) => Promise<string | undefined>
 }
 
+const NEWLINE = 0x0a
 const DEFAULT_ROWS = 24
 const DEFAULT_DEPTH_BITS = 4
 
@@ -39,6 +40,8 @@ export class StreamOut implements Out {
   /** Jobs that the command showed. */
   readonly shown = new Set<string>()
   #region: Live | undefined
+  /** The last byte of a task's output was no line end. */
+  #openLine = false
 
   constructor(options: StreamOutOptions) {
     this.#options = options
@@ -53,16 +56,15 @@ export class StreamOut implements Out {
     this.#say(value, lines, '  ')
   }
 
-  item(value: unknown, lines: (view: View) => readonly string[]): void {
-    this.#say(value, lines)
+  item(value: unknown, lines: (view: View) => readonly string[]): Promise<void> {
+    return this.#drained(this.#options.stdout, this.#say(value, lines))
   }
 
-  async raw(stream: 'stdout' | 'stderr', bytes: Uint8Array): Promise<void> {
+  raw(stream: 'stdout' | 'stderr', bytes: Uint8Array): Promise<void> {
     const target = this.#options[stream]
     const piece = target.isTTY === true ? this.#filters[stream].push(bytes) : Buffer.from(bytes)
-    if (this.#write(target, piece) || this.signal.aborted) return
-    // a reader that is gone or stopped must not hold the command when a person ends it
-    await once(target, 'drain', { signal: this.signal }).catch(() => {})
+    if (piece.length > 0) this.#openLine = typeof piece === 'string' ? !piece.endsWith('\n') : piece.at(-1) !== NEWLINE
+    return this.#drained(target, this.#write(target, piece))
   }
 
   note(lines: (view: View) => readonly string[]): void {
@@ -96,17 +98,24 @@ export class StreamOut implements Out {
     this.shown.add(job)
   }
 
-  /** Gives back what was held of a task's output, with its colours ended. */
-  finish(): void {
+  /** Gives back what was held of a task's output, with its colours ended; with `wholeLine`, its last line ended too. */
+  finish(wholeLine = false): void {
     for (const stream of ['stdout', 'stderr'] as const) {
       const rest = this.#filters[stream].end()
       if (rest !== '') this.#write(this.#options[stream], rest)
     }
+    if (wholeLine && this.#openLine) this.#write(this.#options.stdout, '\n')
   }
 
-  #say(value: unknown, lines: (view: View) => readonly string[], indent = ''): void {
+  #say(value: unknown, lines: (view: View) => readonly string[], indent = ''): boolean {
     const { stdout } = this.#options
-    this.#write(stdout, this.json ? `${toJson(value, indent)}\n` : asText(lines(this.#view(stdout))))
+    return this.#write(stdout, this.json ? `${toJson(value, indent)}\n` : asText(lines(this.#view(stdout))))
+  }
+
+  async #drained(stream: OutStream, room: boolean): Promise<void> {
+    if (room || this.signal.aborted) return
+    // a reader that is gone or stopped must not hold the command when a person ends it
+    await once(stream, 'drain', { signal: this.signal }).catch(() => {})
   }
 
   #write(stream: OutStream, piece: string | Buffer): boolean {

@@ -124,7 +124,8 @@ class Session {
     } catch (err) {
       if (!this.#running.signal.aborted) this.#showError(err, out)
     } finally {
-      out.finish()
+      // the prompt would be drawn over an unfinished line
+      out.finish(true)
       this.#running = undefined
       this.#tellHeld(out.shown)
     }

@@ -14,6 +14,7 @@ import { jobLiveView } from '../../node/cli/views/job-live.ts'
 import { formatWei } from '../../node/cli/views/money.ts'
 import { parseHours } from '../../node/config/index.ts'
 import { FakeApi, JOBS, NOW_WALL_MS, PEERS } from '../helpers/fake-api.ts'
+import { VirtualTerminal } from '../helpers/virtual-terminal.ts'
 import type { Column } from '../../node/cli/term/table.ts'
 import type { View } from '../../node/cli/term/view.ts'
 import type { Timestamped } from '../../node/api/contract.ts'
@@ -121,50 +122,31 @@ test('lines of many tasks are never mixed', () => {
   assert.ok(say(3, 'x'.repeat(70_000)).length > 70_000)
 })
 
-/** A terminal that keeps what a person would see. */
-class FakeScreen {
-  columns: number
-  rows = 24
-  lines: string[] = ['']
-  row = 0
-  constructor(columns: number) { this.columns = columns }
-
-  write(text: string): void {
-    for (const [part] of text.matchAll(/\u001b\[\??(\d*)([A-Za-z])|\n|\r|[^\u001b\n\r]+/g)) {
-      if (part === '\n') { this.row++; this.lines[this.row] ??= '' }
-      else if (part === '\r') continue
-      else if (part.endsWith('A')) this.row -= Number(part.slice(2, -1))
-      else if (part === '\u001b[J') this.lines = [...this.lines.slice(0, this.row), '']
-      else if (!part.startsWith('\u001b')) for (let at = 0; at < part.length; at += this.columns) { if (at > 0) this.row++; this.lines[this.row] = part.slice(at, at + this.columns) }
-    }
-  }
-}
-
 test('live lines replace themselves; what is printed meanwhile stays above; the last state stays', () => {
-  const screen = new FakeScreen(40)
+  const screen = new VirtualTerminal(40)
   let lines = ['one', 'two']
   const live = new Live(screen, () => lines)
+  assert.equal(screen.lines, ['one', 'two'])
   lines = ['three']
   live.draw()
   live.around(() => screen.write('printed\n'))
   lines = ['four', 'five']
   live.draw()
-  assert.equal(screen.lines, ['printed', 'four', 'five', ''])
+  assert.equal(screen.lines, ['printed', 'four', 'five'])
   live.end(['last'])
-  assert.equal(screen.lines, ['printed', 'last', ''])
+  assert.equal(screen.lines, ['printed', 'last'])
 })
 
 test('live lines that a narrower window has wrapped are taken away whole', () => {
-  const screen = new FakeScreen(40)
+  const screen = new VirtualTerminal(40)
+  screen.write('before\n')
   let lines = ['x'.repeat(30), 'y']
   const live = new Live(screen, () => lines)
-  // the terminal wraps what it shows: three rows now
-  screen.columns = 20
-  screen.lines = ['x'.repeat(20), 'x'.repeat(10), 'y', '']
-  screen.row = 3
+  screen.resize(20)
+  assert.equal(screen.lines, ['before', 'x'.repeat(20), 'x'.repeat(10), 'y'])
   lines = ['z']
   live.draw()
-  assert.equal(screen.lines, ['z', ''])
+  assert.equal(screen.lines, ['before', 'z'])
   live.end()
 })
 

@@ -12,6 +12,7 @@ import { loadHistory, MAX_HISTORY_LINES, saveHistory } from '../../node/repl/his
 import { runRepl } from '../../node/repl/index.ts'
 import { quoteWord, splitWords } from '../../node/repl/words.ts'
 import { FakeApi, JOBS, PEERS } from '../helpers/fake-api.ts'
+import { VirtualTerminal } from '../helpers/virtual-terminal.ts'
 import type { OutStream } from '../../node/cli/stream-out.ts'
 import type { ReplEnd } from '../../node/repl/index.ts'
 
@@ -19,6 +20,7 @@ const ENTER = '\r'
 const CTRL_C = '\u0003'
 const CTRL_D = '\u0004'
 const UP = '\u001b[A'
+const LEFT = '\u001b[D'
 const TAB = '\t'
 
 class Screen extends PassThrough implements OutStream {
@@ -165,15 +167,27 @@ test('what happens meanwhile is printed above the line, and the line stays', asy
   assert.is(session.api.given['cancel'], JOBS[0])
 })
 
-test('a line longer than the window survives a notice too', async ({ open }) => {
+test('a line longer than the window stays whole on the screen when notices come, wherever the cursor is', async ({ open }) => {
   const session = await open()
   session.screen.columns = 30
   session.screen.emit('resize')
-  const long = `rate QmXf7Tza${' '.repeat(60)}`
-  await session.type(long, ' ')
-  session.api.publish({ kind: 'job', job: JOBS[0], state: 'done', code: 'E_NONE', message: '', wallMs: Date.now() })
-  await session.screen.until('job done')
-  await session.enter('4', '★★★★☆')
+  const terminal = new VirtualTerminal(30)
+  terminal.write(session.screen.text.slice(session.screen.text.lastIndexOf('\n') + 1))
+  session.screen.on('data', (chunk: Buffer) => terminal.write(chunk.toString()))
+  const long = Array.from({ length: 12 }, (_, i) => `word${i}`).join(' ')
+  await session.type(long, 'word11')
+  const rows = `hearth ❯ ${long}`.match(/.{1,30}/g)?.map((row) => row.trimEnd())
+  assert.equal(terminal.lines, rows)
+  for (const [i, moves] of [0, 25, 40].entries()) {
+    for (let left = 0; left < moves; left++) session.input.write(LEFT)
+    session.api.publish({ kind: 'job', job: JOBS[i] ?? '', state: 'done', code: 'E_NONE', message: '', wallMs: Date.now() })
+    await session.screen.until(`job done`, session.at)
+    session.at = session.screen.text.length
+    await session.ready()
+    assert.equal(terminal.lines.slice(i + 1), rows)
+    assert.equal(terminal.lines.slice(0, i + 1).map((line) => line.slice(-8)), Array.from({ length: i + 1 }, () => 'job done'))
+  }
+  await session.type(CTRL_C, '^C')
 })
 
 test('small news are kept back, and a job that a command shows is not announced again', async ({ open }) => {
@@ -202,6 +216,14 @@ test('what is typed while a command runs is done after it', async ({ open }) => 
   await session.ready()
   await session.screen.until('❯ stat', from)
   await session.enter('us', 'your jobs')
+})
+
+test('the prompt is not drawn over output without a line end', async ({ open, dir }) => {
+  const api = new FakeApi()
+  api.logChunks = [{ task: 0, peer: PEERS[0], stream: 'stdout', bytes: Buffer.from('no line end').toString('base64') }]
+  const session = await open(api)
+  await writeFile(join(dir, 'a.wasm'), '')
+  await session.enter('run a.wasm', 'no line end\n')
 })
 
 test('Ctrl-D leaves', async ({ open }) => {

@@ -30,7 +30,7 @@ export const logsCommand = defineCommand({
     let printed = false
     for await (const chunk of untilAborted(api.logs(request, out.signal), out.signal)) {
       printed = true
-      if (out.json) { out.item(chunk, () => []); continue }
+      if (out.json) { await out.item(chunk, () => []); continue }
       const bytes = merger.next(chunk)
       if (bytes !== undefined) await out.raw(chunk.stream, many ? prefixer.add(`${chunk.task}/${chunk.stream}`, `[${chunk.task}] `, bytes) : bytes)
     }

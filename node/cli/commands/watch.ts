@@ -21,7 +21,7 @@ export const watchCommand = defineCommand({
   async run(api, args, out) {
     const id = args.job === undefined ? undefined : await resolveJob(api, args.job)
     if (id === undefined || out.json) {
-      for await (const notice of untilAborted(api.events(id === undefined ? {} : { job: id }, out.signal), out.signal)) out.item(notice, (view) => [noticeLine(notice, view, true)])
+      for await (const notice of untilAborted(api.events(id === undefined ? {} : { job: id }, out.signal), out.signal)) await out.item(notice, (view) => [noticeLine(notice, view, true)])
       return EXIT_OK
     }
     const job = await followJob(api, id, out, true)
