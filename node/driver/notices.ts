@@ -28,6 +28,7 @@ export class Notices {
   readonly #subscribers = new Set<Subscriber>()
   #unsaved: { job: string, wallMs: number, order: number, value: Timestamped }[] = []
   #order = 0
+  #closed = false
   #timer: NodeJS.Timeout | undefined
   #saving: Promise<void> = Promise.resolve()
 
@@ -59,6 +60,8 @@ export class Notices {
   async * follow(job: string | undefined, ended: boolean, signal?: AbortSignal): AsyncGenerator<Timestamped> {
     const subscriber: Subscriber = { job, queue: [], wake: undefined, ended }
     this.#subscribers.add(subscriber)
+    const wake = (): void => { subscriber.wake?.() }
+    signal?.addEventListener('abort', wake)
     try {
       if (job !== undefined) yield * await this.#past(job, subscriber)
       while (signal?.aborted !== true) {
@@ -67,12 +70,25 @@ export class Notices {
         if (subscriber.ended) return
         await new Promise<void>((resolve) => {
           subscriber.wake = resolve
-          signal?.addEventListener('abort', () => { resolve() }, { once: true })
+          if (this.#closed || signal?.aborted === true) resolve()
         })
       }
     } finally {
+      signal?.removeEventListener('abort', wake)
       this.#subscribers.delete(subscriber)
     }
+  }
+
+  /** Resolves at the next notice of a job, or when `signal` fires. */
+  async changed(job: string, signal: AbortSignal): Promise<void> {
+    if (signal.aborted || this.#closed) return
+    const subscriber: Subscriber = { job, queue: [], wake: undefined, ended: false }
+    this.#subscribers.add(subscriber)
+    await new Promise<void>((resolve) => {
+      subscriber.wake = resolve
+      signal.addEventListener('abort', () => { resolve() }, { once: true })
+    })
+    this.#subscribers.delete(subscriber)
   }
 
   async flush(): Promise<void> {
@@ -86,6 +102,7 @@ export class Notices {
 
   /** Ends every subscription: the node stops. */
   async close(): Promise<void> {
+    this.#closed = true
     for (const subscriber of this.#subscribers) { subscriber.ended = true; subscriber.wake?.() }
     await this.flush()
   }

@@ -15,8 +15,8 @@ export interface LogSources {
   changed(job: string, signal: AbortSignal): Promise<void>
 }
 
-function chunk(task: number, peer: string, stream: 'stdout' | 'stderr', bytes: Uint8Array): LogChunk {
-  return { task, peer, stream, bytes: Buffer.from(bytes).toString('base64') }
+function chunk(task: number, peer: string, stream: 'stdout' | 'stderr', bytes: Uint8Array, offset: number): LogChunk {
+  return { task, peer, stream, offset, bytes: Buffer.from(bytes).toString('base64') }
 }
 
 async function * finished(sources: LogSources, task: Task, stream: StreamChoice): AsyncGenerator<LogChunk> {
@@ -26,7 +26,7 @@ async function * finished(sources: LogSources, task: Task, stream: StreamChoice)
   if (content === undefined) return
   for (const name of stream === 'both' ? ['stdout', 'stderr'] as const : [stream]) {
     const bytes = await sources.readFile(content, name, PARAMS.maxLogBytes)
-    if (bytes.length > 0) yield chunk(task.index, accepted?.provider ?? '', name, bytes)
+    if (bytes.length > 0) yield chunk(task.index, accepted?.provider ?? '', name, bytes, 0)
   }
 }
 
@@ -37,10 +37,17 @@ async function * ofTask(sources: LogSources, job: Job, task: Task, stream: Strea
     const replica = task.replicas.find((candidate) => isLive(candidate) && candidate.state.kind !== 'leased')
     if (replica !== undefined) {
       const live = sources.followLive(replica.provider, { agreement: replica.agreement, task: task.index, attempt: replica.attempt }, stream, signal)
-      let any = false
-      for await (const piece of live) { any = true; yield chunk(task.index, replica.provider, piece.stream, piece.bytes) }
-      // the live stream had it all: the stored copy would repeat it
-      if (any) return
+      const sent = { stdout: 0, stderr: 0 }
+      try {
+        for await (const { stream: name, bytes } of live) {
+          yield chunk(task.index, replica.provider, name, bytes, sent[name])
+          sent[name] += bytes.length
+        }
+        // the live stream had it all: the stored copy would repeat it
+        if (sent.stdout + sent.stderr > 0) return
+      } catch {
+        // its provider went away: another runs the task, or its stored output has it all
+      }
     }
     if (!follow || job.state.kind !== 'running') return
     await sources.changed(job.id, signal)

@@ -100,18 +100,13 @@ export class NodeService implements NodeApi {
     return idOrIdle === 'idle' ? whyIdle(peer.hosting, connected, network.publicAddress()) : whyJob(this.#job(idOrIdle), connected)
   }
 
-  async * logs(request: { job: string, task?: number, stream: 'stdout' | 'stderr' | 'both', follow: boolean }): AsyncGenerator<LogChunk> {
+  async * logs(request: { job: string, task?: number, stream: 'stdout' | 'stderr' | 'both', follow: boolean }, signal?: AbortSignal): AsyncGenerator<LogChunk> {
     const job = this.#job(request.job)
     if (request.task !== undefined && request.task >= job.taskCount) throw new HearthError('E_TASK_UNKNOWN', `the job has ${job.taskCount} tasks, there is no task ${request.task}`, 'Tasks are numbered from 0')
     const abort = new AbortController()
-    const sources: LogSources = {
-      ...this.#parts.logs,
-      changed: async (id, signal) => {
-        for await (const _ of this.#parts.notices.follow(id, job.state.kind !== 'running', AbortSignal.any([signal, AbortSignal.timeout(1000)]))) if (job.state.kind !== 'running') return
-      }
-    }
+    const either = signal === undefined ? abort.signal : AbortSignal.any([abort.signal, signal])
     try {
-      yield * jobLogs(sources, job, request, abort.signal)
+      yield * jobLogs({ ...this.#parts.logs, changed: async (id, stop) => { await this.#parts.notices.changed(id, stop) } }, job, request, either)
     } finally {
       abort.abort()
     }
@@ -201,9 +196,9 @@ export class NodeService implements NodeApi {
     })
   }
 
-  async * events(request: { job?: string }): AsyncGenerator<Timestamped> {
+  async * events(request: { job?: string }, signal?: AbortSignal): AsyncGenerator<Timestamped> {
     const job = request.job === undefined ? undefined : this.#job(request.job)
-    yield * this.#parts.notices.follow(job?.id, job !== undefined && job.state.kind !== 'running')
+    yield * this.#parts.notices.follow(job?.id, job !== undefined && job.state.kind !== 'running', signal)
   }
 
   async dial(multiaddr: string): Promise<{ peer: string }> {
