@@ -407,8 +407,9 @@ class LibNetwork implements Network {
   }
 
   #receive(from: string, message: Message): void {
-    if (message.kind === 'offer') this.#hear(message.offer)
-    else this.#messages.give({ from, message })
+    if (message.kind === 'offer') {
+      if (this.#gossip.mayOffer(from)) this.#hear(message.offer)
+    } else this.#messages.give({ from, message })
   }
 
   async #proveAlive(connection: Connection): Promise<void> {

@@ -1,4 +1,5 @@
 import type { PeerId, Startable } from '@libp2p/interface'
+import { refuse } from '../../src/codec/result.ts'
 import type { Refusal } from '../../src/codec/result.ts'
 import { agreementMessageCodec } from '../../src/documents/message.ts'
 import type { AgreementMessage } from '../../src/documents/message.ts'
@@ -36,7 +37,9 @@ export class AgreementProtocol implements Startable {
           if (message.ok) onMessage(peer.toString(), message.value)
           else onRefused(peer.toString(), message)
         },
-        onUndelivered: (_frames, peer, err) => { onUndelivered(peer.toString(), err) }
+        onUndelivered: (_frames, peer, err) => { onUndelivered(peer.toString(), err) },
+        // a broken line is no fault; a frame above the cap, or in no form, is
+        onError: (err, peer) => { if (err.code === 'E_FRAME_SIZE' || err.code === 'E_FRAME_MALFORMED') onRefused(peer.toString(), refuse(err.code, err.message)) }
       }
     })
   }

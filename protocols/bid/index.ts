@@ -1,4 +1,5 @@
 import type { PeerId, Startable } from '@libp2p/interface'
+import { refuse } from '../../src/codec/result.ts'
 import type { Refusal, Result } from '../../src/codec/result.ts'
 import type { BidMessage } from '../../src/documents/message.ts'
 import { FrameChannels } from '../wire/index.ts'
@@ -40,7 +41,9 @@ export class BidProtocol implements Startable {
           if (message.ok) onMessage(from, message.value)
           else onRefused(from, message)
         },
-        onUndelivered: (_frames, peer, err) => { onUndelivered(peer.toString(), err) }
+        onUndelivered: (_frames, peer, err) => { onUndelivered(peer.toString(), err) },
+        // a broken line is no fault; a frame above the cap, or in no form, is
+        onError: (err, peer) => { if (err.code === 'E_FRAME_SIZE' || err.code === 'E_FRAME_MALFORMED') onRefused(peer.toString(), refuse(err.code, err.message)) }
       }
     })
   }

@@ -89,6 +89,11 @@ export class OfferGossip implements Startable {
     return { recipients, missed: floodPublish ? recipients.filter((peer) => !sent.has(peer)) : [] }
   }
 
+  /** Whether this requester may be heard once more now; for offers that came another way, which count the same. */
+  mayOffer(requester: string): boolean {
+    return this.#offered.take(requester, this.#init.monoMs())
+  }
+
   #validate(from: PeerId, message: Message): TopicValidatorResult {
     const peer = from.toString()
     const result = this.#check(peer, message)
@@ -110,7 +115,7 @@ export class OfferGossip implements Startable {
     const offer = this.#init.open(data, (body) => freshness(body, this.#init.wallMs()) ?? (marketName(body.market) === marketName(market) ? undefined : refuse('E_OFFER_TOPIC', `an offer for ${marketName(body.market)} on ${topic}`)))
     if (!offer.ok) return offer
     // only now is it known that the requester made it: before, anyone could use up another's rate
-    return this.#offered.take(offer.value.requester, this.#init.monoMs()) ? offer : refuse('E_OFFER_RATE', `${offer.value.requester} makes too many offers`)
+    return this.mayOffer(offer.value.requester) ? offer : refuse('E_OFFER_RATE', `${offer.value.requester} makes too many offers`)
   }
 }
 

@@ -43,20 +43,34 @@ test('messages of every protocol arrive at the peer that was named, in order', a
 })
 
 test('a peer that is gone is a coded error within the deadline', async () => {
-  const a = await createTestNetwork()
-  const b = await createTestNetwork()
-  const address = firstAddress(b)
-  await a.network.dial(address)
-  const gone = first<{ kind: string }>((handler) => { a.network.onPeer(handler) }, ({ kind }) => kind === 'disconnected')
-  await b.network.stop()
-  await gone
-  assert.is(await codeOf(a.network.send(b.network.peerId, { kind: 'closed', agreement: `0x${'00'.repeat(32)}` })), 'E_PEER_UNREACHABLE')
-  assert.is(await codeOf(a.network.fetchAd(b.network.peerId)), 'E_PEER_UNREACHABLE')
-  assert.is(await codeOf(a.network.ping(b.network.peerId)), 'E_PEER_UNREACHABLE')
-  assert.is(await codeOf(a.network.dial(address)), 'E_PEER_UNREACHABLE')
-  assert.is(await codeOf(a.network.dial('somewhere')), 'E_MULTIADDR')
-  assert.is(await codeOf(a.network.send('somebody', { kind: 'closed', agreement: `0x${'00'.repeat(32)}` })), 'E_PEER_ID')
-  await a.network.stop()
+  await withNetworks(2, {}, async ([a, b]) => {
+    const address = firstAddress(b!)
+    await a!.network.dial(address)
+    const gone = first<{ kind: string }>((handler) => { a!.network.onPeer(handler) }, ({ kind }) => kind === 'disconnected')
+    await b!.network.stop()
+    await gone
+    const closed: Message = { kind: 'closed', agreement: `0x${'00'.repeat(32)}` }
+    assert.is(await codeOf(a!.network.send(b!.network.peerId, closed)), 'E_PEER_UNREACHABLE')
+    assert.is(await codeOf(a!.network.fetchAd(b!.network.peerId)), 'E_PEER_UNREACHABLE')
+    assert.is(await codeOf(a!.network.ping(b!.network.peerId)), 'E_PEER_UNREACHABLE')
+    assert.is(await codeOf(a!.network.dial(address)), 'E_PEER_UNREACHABLE')
+    assert.is(await codeOf(a!.network.dial('somewhere')), 'E_MULTIADDR')
+    assert.is(await codeOf(a!.network.send('somebody', closed)), 'E_PEER_ID')
+  })
+})
+
+test('a message that was queued when its peer died is told of', async () => {
+  await withNetworks(2, {}, async ([a, b]) => {
+    await a!.network.dial(firstAddress(b!))
+    const lost = first<string>((handler) => { a!.network.onUnreachable(handler) })
+    // queued in this turn, while the connection is open for this side; its stream is opened in the next
+    const sent = a!.network.send(b!.network.peerId, { kind: 'probe', agreement: `0x${'00'.repeat(32)}` })
+    const stopped = b!.network.stop()
+    for (const connection of a!.network.libp2p.getConnections()) connection.abort(new Error('the cable is out'))
+    await sent
+    assert.is(await lost, b!.network.peerId)
+    await stopped
+  })
 })
 
 test('an offer reaches the subscribers of its topic alone, and its publisher knows who they are', async () => {
