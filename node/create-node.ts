@@ -116,9 +116,20 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   }
   const stop = (withinMs: number): Promise<void> => stopping ??= close(withinMs)
 
+  const api = serviceOf({ config, version: options.version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, dispatch, stop })
+  return { api, peerId: keys.peerId, stopped: stopped.promise, stop }
+}
+
+interface Rooms {
+  config: Config, version: string, keys: NodeKeys, peer: Peer, driver: Driver, network: Network, content: ContentStore, share: ShareStore
+  notices: Notices, ads: AdBook, worker: Worker, monitor: HostMonitor, dispatch: (event: PeerEvent) => void, stop: (withinMs: number) => Promise<void>
+}
+
+/** The node's face to its people, over the rooms. */
+function serviceOf({ config, version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, dispatch, stop }: Rooms): NodeApi {
   const jobs = { content, requester: keys.peerId, providerSets: config.requester.providerSets }
-  const api = new NodeService({
-    peer, peerId: keys.peerId, version: options.version, dataDir, notices, dispatch,
+  return new NodeService({
+    peer, peerId: keys.peerId, version, dataDir: config.dataDir, notices, dispatch,
     settled: async () => { await driver.settled() },
     prepare: async (request, nonce) => await prepareJob(jobs, request, nonce),
     draft: async (request, nonce) => await draftJob(jobs, request, nonce),
@@ -151,7 +162,6 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     storeUsage: () => content.usage(),
     stop
   })
-  return { api, peerId: keys.peerId, stopped: stopped.promise, stop }
 }
 
 async function loadKeys({ dataDir, passphraseFile }: Config): Promise<NodeKeys> {

@@ -55,7 +55,7 @@ async function killHalfWay(requester: ClusterNode, victim: ClusterNode | undefin
 
 /** Five real node processes on this machine render a picture together; one lies, one dies half-way. */
 export async function runDemo(options: DemoOptions): Promise<DemoReport> {
-  const out = new StreamOut({ stdout: process.stdout, stderr: process.stderr, json: false, colour: process.stderr.isTTY === true, env: process.env, signal: options.signal, cwd: process.cwd(), ask: async () => undefined })
+  const out = new StreamOut({ stdout: process.stdout, stderr: process.stderr, json: false, colour: process.stderr.isTTY, env: process.env, signal: options.signal, cwd: process.cwd(), ask: async () => undefined })
   const cluster = await Cluster.open()
   try {
     out.note((view) => [view.paint('bold', 'Starting five nodes on this machine: you, and four strangers who lend a core each'), ''])
