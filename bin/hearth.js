@@ -9,6 +9,7 @@ import module, { createRequire } from 'node:module'
 import { homedir } from 'node:os'
 import { dirname, join, sep } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
+import v8 from 'node:v8'
 
 const NEEDED_MAJOR = 24
 const here = dirname(fileURLToPath(import.meta.url))
@@ -20,6 +21,8 @@ if (Number(process.versions.node.split('.')[0]) >= NEEDED_MAJOR) await start()
 else runWithOwnNode()
 
 async function start() {
+  // a node idles for days on somebody's PC: a small young generation and code kept compact save about 40 MB of it
+  for (const flag of ['--max-semi-space-size=2', '--optimize-for-size']) v8.setFlagsFromString(flag)
   // compiled code is kept for the next start: in a folder of ours, not in one that everybody may write to
   module.enableCompileCache?.(join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'hearth', 'compile'))
   // Node does not strip types below node_modules, so an installed hearth has been compiled
