@@ -160,7 +160,7 @@ export class RunChild {
       }
       this.ready = true
       this.#onReady?.()
-    } else if (this.#handlers === undefined || type === CHILD_FRAME.hello) this.#violation('a frame comes before its time')
+    } else if (this.#handlers === undefined) this.#violation('a frame comes before its time')
     else this.#handlers.onFrame(type, body)
   }
 

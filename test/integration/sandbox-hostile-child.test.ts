@@ -29,7 +29,7 @@ const BROKEN: [mode: string, code: string, limits?: Partial<RunLimits>][] = [
   ['too much log', 'E_SANDBOX_PROTOCOL'], ['report of nonsense', 'E_SANDBOX_PROTOCOL'], ['report without usage', 'E_SANDBOX_PROTOCOL'], ['report that is no JSON', 'E_SANDBOX_PROTOCOL'],
   ['entry above', 'E_SANDBOX_PROTOCOL'], ['absolute entry', 'E_SANDBOX_PROTOCOL'], ['more than allowed', 'E_SANDBOX_PROTOCOL'],
   ['entry in no directory', 'E_SANDBOX_OUTPUT'], ['entry below a file', 'E_SANDBOX_OUTPUT'], ['entry twice', 'E_SANDBOX_OUTPUT'], ['entry without file', 'E_SANDBOX_OUTPUT'], ['file shared by two entries', 'E_SANDBOX_OUTPUT'],
-  ['larger than said', 'E_SANDBOX_OUTPUT'], ['larger than allowed', 'E_SANDBOX_OUTPUT'], ['hard link', 'E_SANDBOX_OUTPUT'], ['directory for a file', 'E_SANDBOX_OUTPUT'],
+  ['larger than said', 'E_SANDBOX_OUTPUT'], ['larger than allowed', 'E_SANDBOX_OUTPUT'], ['hard link', 'E_SANDBOX_OUTPUT'], ['directory for a file', 'E_SANDBOX_OUTPUT'], ['socket for a file', 'E_SANDBOX_OUTPUT'],
   ['log that is a directory', 'E_SANDBOX_OUTPUT'], ['log larger than its cap', 'E_SANDBOX_OUTPUT'], ['no logs', 'E_SANDBOX_OUTPUT'],
   ['exit', 'E_SANDBOX_CRASH'], ['closed output', 'E_SANDBOX_CRASH'],
   ['silence', 'E_SANDBOX_TIME', { wallMs: 300 }], ['memory', 'E_SANDBOX_MEMORY', { memoryBytes: 65_536 }], ['processor', 'E_SANDBOX_CPU', { cpuMs: 300 }]
