@@ -85,6 +85,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   }
   const performer = new Performer({
     network, worker, fetch: transfer.fetch, notices, dispatch,
+    candidates: (offer) => ads.serving(offer, Date.now()),
     onBid: () => { sandbox.warm() },
     onAd: (ad, latencyMs) => { seen({ ad, latencyMs }) },
     onAdvertise: (effect) => { advertise(network, peer, effect) },

@@ -1,3 +1,4 @@
+import { randomInt } from 'node:crypto'
 import type { Effect, EffectOf } from '../../src/core/effect.ts'
 import type { PeerEvent } from '../../src/core/event.ts'
 import type { Ad } from '../../src/documents/ad.ts'
@@ -12,6 +13,15 @@ import type { Notices } from './notices.ts'
 /** Ads asked for a job: enough for any home job, few enough to dial. */
 const MAX_ADS_FOUND = 64
 const FIND_ADS_MS = 10 * SECOND_MS
+/**
+ * Gossiping every offer to everyone costs each peer the whole market's traffic: with more providers known than this, a
+ * random sample is asked directly instead, so that the cost of a job stays flat as the network grows.
+ */
+const LARGE_MARKET = 100
+/** Asked for each replica that is wanted, as late binding needs a choice; bounded by what one requester can dial. */
+const ASKED_A_REPLICA = 2
+const MIN_SAMPLE = 16
+const MAX_SAMPLE = 200
 /** Results pulled at the same time. More would only share the same line. */
 const MAX_RESULT_FETCHES = 8
 
@@ -29,6 +39,8 @@ export interface PerformerOptions {
   notices: Notices
   /** A bid goes out: work may come within milliseconds. */
   onBid: () => void
+  /** Providers whose ads fit the offer's sub-market, in no order; the caller may change the array. */
+  candidates: (offer: Offer) => string[]
   onAd: (ad: Ad, latencyMs: number) => void
   onAdvertise: (effect: EffectOf<'advertise'>) => void
   releaseRequested: (job: string) => Promise<void>
@@ -75,8 +87,22 @@ export class Performer {
 
   async #publish({ offer, only }: EffectOf<'publish-offer'>): Promise<void> {
     const { network, dispatch } = this.#options
-    const { recipients } = only === undefined ? await network.publishOffer(offer) : await network.probeOffer(offer, only)
+    const sample = only ?? this.#sample(offer)
+    const { recipients } = sample === undefined ? await network.publishOffer(offer) : await network.probeOffer(offer, sample)
     dispatch({ kind: 'offer-sent', job: offer.job, round: offer.round, recipients })
+  }
+
+  /** Who to ask in a large market; undefined: everyone, by gossip. */
+  #sample(offer: Offer): string[] | undefined {
+    const known = this.#options.candidates(offer)
+    if (known.length <= LARGE_MARKET) return undefined
+    const size = Math.min(MAX_SAMPLE, Math.max(MIN_SAMPLE, ASKED_A_REPLICA * offer.replicas * offer.tasks))
+    for (let i = 0; i < Math.min(size, known.length); i++) {
+      const j = randomInt(i, known.length)
+      const [a, b] = [known[i], known[j]]
+      if (a !== undefined && b !== undefined) { known[i] = b; known[j] = a }
+    }
+    return known.slice(0, size)
   }
 
   async #findAds({ engine, hardware, regions }: EffectOf<'find-ads'>): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Ad } from '../../src/documents/ad.ts'
+import type { Offer } from '../../src/documents/offer.ts'
 
 /** Ads remembered; the ones not heard of for longest go first. */
 const MAX_ADS = 1024
@@ -19,5 +20,10 @@ export class AdBook {
   /** Valid now, as the ads themselves say. */
   * current(nowWallMs: number): Generator<SeenAd> {
     for (const seen of this.#ads.values()) if (seen.ad.expiresWallMs > nowWallMs) yield seen
+  }
+
+  /** Providers of an offer's sub-market that are open for work now. */
+  serving({ market }: Pick<Offer, 'market'>, nowWallMs: number): string[] {
+    return [...this.current(nowWallMs)].filter(({ ad }) => ad.open && ad.engines.includes(market.engine) && (market.region === 'any' || ad.region === market.region) && (market.hardware === 'cpu' || ad.hardware.gpus.length > 0)).map(({ ad }) => ad.identity.peer)
   }
 }
