@@ -25,6 +25,7 @@ import { ShareStore } from './host/share-store.ts'
 import { nativeHasher, nodeKeys, openSeed } from './keys/index.ts'
 import type { NodeKeys } from './keys/index.ts'
 import { createNetwork } from './network/create-network.ts'
+import type { FoundAd } from './network/ad-finder.ts'
 import type { Network } from './network/network.ts'
 import { Access } from './service/access.ts'
 import { draftJob, prepareJob } from './service/job-store.ts'
@@ -38,6 +39,10 @@ import { Worker } from './work/worker.ts'
 
 /** EIP-712 domain of all signatures. In free mode there is no chain: id 0 and the zero address. */
 const FREE_DOMAIN = { name: 'Hearth', version: '1', chainId: 0n, verifyingContract: ZERO_ADDRESS }
+
+/** For `ads` and `estimate`: a person waits. */
+const MAX_ADS_ASKED = 64
+const ASK_ADS_MS = 3_000
 
 export interface HearthNode {
   readonly api: NodeApi
@@ -79,7 +84,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   const dispatch = (event: PeerEvent): void => { driver?.dispatch(event) }
   const worker = new Worker({ dir: join(dataDir, 'work'), content, fetch: transfer.fetch, sandbox, logs, dispatch })
   const monitor = new HostMonitor({ dir: dataDir, policy: () => share.get(), onChange: (host) => { dispatch({ kind: 'host', host }) } })
-  const seen = (found: { ad: Parameters<AdBook['add']>[0], latencyMs: number }): void => {
+  const seen = (found: FoundAd): void => {
     ads.add(found.ad, found.latencyMs, Date.now())
     dispatch({ kind: 'ad', ad: found.ad, latencyMs: found.latencyMs })
   }
@@ -117,17 +122,17 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   }
   const stop = (withinMs: number): Promise<void> => stopping ??= close(withinMs)
 
-  const api = serviceOf({ config, version: options.version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, dispatch, stop })
+  const api = serviceOf({ config, version: options.version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, seen, dispatch, stop })
   return { api, peerId: keys.peerId, stopped: stopped.promise, stop }
 }
 
 interface Rooms {
   config: Config, version: string, keys: NodeKeys, peer: Peer, driver: Driver, network: Network, content: ContentStore, share: ShareStore
-  notices: Notices, ads: AdBook, worker: Worker, monitor: HostMonitor, dispatch: (event: PeerEvent) => void, stop: (withinMs: number) => Promise<void>
+  notices: Notices, ads: AdBook, worker: Worker, monitor: HostMonitor, seen: (found: FoundAd) => void, dispatch: (event: PeerEvent) => void, stop: (withinMs: number) => Promise<void>
 }
 
 /** The node's face to its people, over the rooms. */
-function serviceOf({ config, version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, dispatch, stop }: Rooms): NodeApi {
+function serviceOf({ config, version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, seen, dispatch, stop }: Rooms): NodeApi {
   const jobs = { content, requester: keys.peerId, providerSets: config.requester.providerSets }
   return new NodeService({
     peer, peerId: keys.peerId, version, dataDir: config.dataDir, notices, dispatch,
@@ -151,6 +156,9 @@ function serviceOf({ config, version, keys, peer, driver, network, content, shar
       send: async (to, message) => { await network.send(to, message) }
     },
     ads: () => ads.current(Date.now()),
+    askForAds: async (engine) => {
+      for await (const found of network.findAds({ engine, hardware: 'cpu', regions: ['any'] }, { max: MAX_ADS_ASKED, signal: AbortSignal.timeout(ASK_ADS_MS) })) seen(found)
+    },
     share: {
       get: () => share.get(),
       set: async (change) => {

@@ -6,6 +6,7 @@ import type { Ad } from '../../src/documents/ad.ts'
 import type { PeerEvent } from '../../src/core/event.ts'
 import type { JobDocument } from '../../src/documents/job.ts'
 import type { Message } from '../../src/documents/message.ts'
+import type { EngineKind } from '../../src/documents/resources.ts'
 import { HearthError } from '../../src/errors.ts'
 import type { Job } from '../../src/job/job.ts'
 import type { Peer } from '../../src/peer.ts'
@@ -46,6 +47,8 @@ export interface ServiceParts {
     send(to: string, message: Message): Promise<void>
   }
   ads: () => Iterable<KnownAd & { seenWallMs: number }>
+  /** Asks connected peers, and those whom the DHT names, for their ads of now. */
+  askForAds: (engine: EngineKind) => Promise<void>
   share: { get(): SharePolicy, set(change: Partial<SharePolicy>): Promise<void> }
   running: () => number
   storeUsage: () => { bytes: number, quotaBytes: number }
@@ -82,6 +85,7 @@ export class NodeService implements NodeApi {
 
   async estimate(request: SubmitRequest): Promise<Estimate> {
     const document = await this.#parts.draft(request, randomBytes(16))
+    await this.#parts.askForAds(document.engine.kind)
     return estimate(document, [...this.#parts.ads()], this.#parts.peer.requesting.jobs.values())
   }
 
@@ -157,6 +161,7 @@ export class NodeService implements NodeApi {
   }
 
   async ads(): Promise<AdSummary[]> {
+    await this.#parts.askForAds('wasm')
     const now = Date.now()
     return [...this.#parts.ads()].map(({ ad, latencyMs, seenWallMs }: { ad: Ad, latencyMs: number, seenWallMs: number }) => ({ ad, latencyMs, ageMs: now - seenWallMs }))
   }
