@@ -1,5 +1,7 @@
 import { isPrivate } from '@libp2p/utils'
 import { multiaddr } from '@multiformats/multiaddr'
+import type { Multiaddr } from '@multiformats/multiaddr'
+import { HearthError } from '../../src/errors.ts'
 import type { NetworkScope } from './options.ts'
 
 /** As many as an offer or an ad has room for. */
@@ -30,4 +32,13 @@ export function dialable(claimed: readonly string[], peer: string, scope: Networ
       return false
     }
   })
+}
+
+/** Throws E_MULTIADDR. */
+export function parseMultiaddr(text: string): Multiaddr {
+  try {
+    return multiaddr(text)
+  } catch (err) {
+    throw new HearthError('E_MULTIADDR', `"${text}" is no multiaddr`, 'It looks like /ip4/192.168.1.7/tcp/4001/p2p/12D3KooW…', { cause: err })
+  }
 }
