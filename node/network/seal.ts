@@ -53,8 +53,12 @@ export function isFault(refusal: Refusal): boolean {
  * can do with it is to answer that it is unknown.
  */
 export function checkMessage(message: Message, from: string, context: CheckContext): Result<Message> {
-  const refusal = refusalOf(message, from, context)
-  return refusal ?? accept(message)
+  try {
+    return refusalOf(message, from, context) ?? accept(message)
+  } catch (err) {
+    // a value that its schema lets through and no digest can hold
+    return refuse('E_MESSAGE', err instanceof Error ? err.message : String(err))
+  }
 }
 
 function refusalOf(message: Message, from: string, context: CheckContext): Refusal | undefined {

@@ -1,4 +1,6 @@
 import { randomBytes } from 'node:crypto'
+import { CID } from 'multiformats/cid'
+import * as Digest from 'multiformats/hashes/digest'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { adCodec } from '../../src/documents/ad.ts'
@@ -248,6 +250,15 @@ test('a proposal passes only from its requester, with its identity and its signa
   assert.is(verdictOf(change({ requesterAddress: stranger.address }), requester, at), 'E_AGREEMENT_PARTY', 'somebody else pays')
   assert.is(verdictOf(change({}, { ...requester.identity, address: stranger.address }), requester, at), 'E_IDENTITY')
   assert.is(verdictOf(change({ chainId: 5 }), requester, at), 'passed', 'of another chain: the core refuses it and says so')
+})
+
+test('a value that fits its schema and no digest is a refusal, not a crash', async () => {
+  const { requester, provider, agreement, id, context } = await parties()
+  const long = CID.createV1(0x71, Digest.create(0x12, new Uint8Array(40))).toString()
+  const signature = requester.signMoney(new Uint8Array(32))
+  assert.is(verdictOf({ kind: 'propose', agreement: { ...agreement, job: long }, identity: requester.identity, leases: [], signature }, requester, context(provider)), 'E_MESSAGE')
+  const receipt: Receipt = { agreement: id, task: 0, attempt: 0, result: { status: 'exited', exitCode: 0, trap: 'E_NONE', content: long, contentBytes: 1 }, usage: { wallMs: 1, cpuMs: 1, peakMemoryBytes: 1, fuel: 1 }, finalRoot: ZERO_BYTES32 }
+  assert.is(verdictOf({ kind: 'reveal', receipt, nonce: ZERO_BYTES32, signature }, provider, context(requester)), 'E_MESSAGE')
 })
 
 test('under an agreement each message passes only from the side that may say it, signed by that side\'s money key', async () => {
