@@ -81,7 +81,7 @@ export async function unboxSeed(text: string, passphrase?: string): Promise<Uint
   const parsed = parseBox(text)
   if (parsed.kind === 'plain') {
     // its owner believes it is protected: going on would leave that belief standing
-    if (passphrase !== undefined) throw new HearthError('E_KEY_PASSPHRASE', 'A passphrase was given, but the stored seed has none', 'Start without the passphrase, or protect the seed with "hearth key protect"')
+    if (passphrase !== undefined) throw new HearthError('E_KEY_PASSPHRASE', 'A passphrase was given, but the stored seed has none', 'Start without the passphrase; to protect the key, export it, move the file away and import it with the passphrase')
     return parseSeed(parsed.seed)
   }
   if (passphrase === undefined) throw new HearthError('E_KEY_PASSPHRASE', 'The stored seed is protected by a passphrase', 'Give the passphrase it was stored with')
