@@ -20,7 +20,9 @@ export class ChildPool {
 
   fill(): void {
     while (this.#waiting.length < this.#options.size && this.#failedStarts < MAX_FAILED_STARTS) {
-      const child = this.#start()
+      let child: RunChild
+      // No disk or no processes left: a run that needs a child will say so.
+      try { child = this.#start() } catch { this.#failedStarts++; return }
       this.#waiting.push(child)
       void child.gone.then(() => {
         const at = this.#waiting.indexOf(child)
@@ -32,7 +34,7 @@ export class ChildPool {
     }
   }
 
-  /** A child of the caller's own, ready or still starting. The caller calls `fill` when its run is over. */
+  /** A child of the caller's own, ready or still starting; throws if none can start. The caller calls `fill` when its run is over. */
   take(): RunChild {
     this.#failedStarts = 0
     const ready = this.#waiting.findIndex((child) => child.ready && !child.dead)
@@ -43,7 +45,7 @@ export class ChildPool {
 
   /** Resolves when the waiting children are ready (or gone). */
   async whenReady(): Promise<void> {
-    await Promise.all(this.#waiting.map((child) => child.whenReady()))
+    await Promise.all(this.#waiting.map((child) => child.started))
   }
 
   #start(): RunChild {

@@ -13,14 +13,17 @@ import { ProcessWatch } from './process-watch.ts'
  * When that ends, because we closed it or because we are dead however that came about, it kills the child and reaps it.
  * The child's pid cannot be another's meanwhile: only this shell can reap it.
  */
-const SHELL_SCRIPT = `ulimit -c 0 2>/dev/null; ulimit -n 512 2>/dev/null; exec 4<&0
+const SHELL_SCRIPT = `ulimit -c 0 2>/dev/null; ulimit -n 512 2>/dev/null; ulimit -s 16384 2>/dev/null; exec 4<&0
 { echo 1000 >/proc/self/oom_score_adj; } 2>/dev/null
-nice -n 19 "$@" <&4 3<&- 4<&- & exec 4<&- 0<&- 1>&- 2>&-
+command -v nice >/dev/null 2>&1 && set -- nice -n 19 "$@"
+"$@" <&4 3<&- 4<&- & exec 4<&- 0<&- 1>&- 2>&-
 { echo 0 >/proc/self/oom_score_adj; } 2>/dev/null
 read -r _ <&3; kill -9 $!; wait $!`
 
 /** The child's JavaScript heap holds directory entries and little else; the program's memory is not in it. */
 const HEAP_MB = 192
+/** The engine's share of the stack, where the system gives a main thread 8 MiB and more: deep recursion is rarely hostile. */
+const STACK_KIB = 3900
 /** Kept of what the engine says before it dies. */
 const MAX_ENGINE_WORDS = 2000
 /** An ordinary child is ready after 20 ms; a busy host may need long. */
@@ -49,7 +52,7 @@ function childFlags({ codeDir, runDir, flags }: ChildOptions): string[] {
     '--no-warnings', '--disable-sigusr1', '--disable-proto=delete', '--disallow-code-generation-from-strings',
     '--permission', `--allow-fs-read=${codeDir}/`, `--allow-fs-read=${runDir}/`, `--allow-fs-write=${join(runDir, 'work')}/`,
     // One compiler thread: a run occupies the core it was given, and little of another.
-    '--v8-pool-size=1', `--max-old-space-size=${HEAP_MB}`, ...flags
+    '--v8-pool-size=1', `--max-old-space-size=${HEAP_MB}`, ...process.platform === 'win32' ? [] : [`--stack-size=${STACK_KIB}`], ...flags
   ]
 }
 
@@ -58,6 +61,8 @@ export class RunChild {
   readonly runDir: string
   /** Settles when the child and its shell are gone; after that nothing of it can touch the run directory. */
   readonly gone: Promise<void>
+  /** Settles when the child waits for a spec, or is gone. */
+  readonly started: Promise<void>
   /** True once the child waits for a spec. */
   ready = false
   watch: ProcessWatch | undefined
@@ -68,7 +73,7 @@ export class RunChild {
   #handlers: ChildHandlers | undefined
   #dead = false
   #engineWords = ''
-  #onReady: (() => void) | undefined
+  readonly #onStarted: () => void
 
   constructor(options: ChildOptions) {
     this.runDir = options.runDir
@@ -81,8 +86,11 @@ export class RunChild {
       : spawn(command[0] ?? '', command.slice(1), { cwd: options.runDir, env: { SystemRoot: process.env['SystemRoot'] }, stdio: ['pipe', 'pipe', 'pipe'], windowsHide: true })
     this.#process = spawned
     this.#input = spawned.stdin
+    const { promise, resolve: onStarted } = Promise.withResolvers<void>()
+    const late = setTimeout(() => { this.kill() }, READY_TIMEOUT_MS)
+    this.started = promise
+    this.#onStarted = () => { clearTimeout(late); onStarted() }
     this.#lifeLine = shell ? spawned.stdio[3] as Writable : undefined
-    if (!shell && spawned.pid !== undefined) setPriority(spawned.pid, constants.priority.PRIORITY_LOW)
     this.gone = new Promise((resolve) => {
       const end = (): void => { this.#end(); resolve() }
       spawned.once('exit', end)
@@ -97,15 +105,6 @@ export class RunChild {
 
   /** What the engine printed, usually why it died. */
   get engineWords(): string { return this.#engineWords }
-
-  /** Resolves when the child waits for a spec, or is dead. */
-  whenReady(): Promise<void> {
-    if (this.ready || this.#dead) return Promise.resolve()
-    return new Promise((resolve) => {
-      const timer = setTimeout(() => { this.kill() }, READY_TIMEOUT_MS)
-      this.#onReady = () => { clearTimeout(timer); resolve() }
-    })
-  }
 
   /** Hands over the spec, once. */
   start(spec: Buffer, handlers: ChildHandlers): void {
@@ -135,7 +134,7 @@ export class RunChild {
     this.watch?.close()
     this.#lifeLine?.destroy()
     this.#input?.destroy()
-    this.#onReady?.()
+    this.#onStarted()
     this.#handlers?.onExit()
   }
 
@@ -159,7 +158,8 @@ export class RunChild {
         return
       }
       this.ready = true
-      this.#onReady?.()
+      try { setPriority(this.#pid, constants.priority.PRIORITY_LOW) } catch { /* as nice as it is */ }
+      this.#onStarted()
     } else if (this.#handlers === undefined) this.#violation('a frame comes before its time')
     else this.#handlers.onFrame(type, body)
   }

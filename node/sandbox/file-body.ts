@@ -16,6 +16,8 @@ const WINDOW_BYTES = 64 * 1024
 const IN_HOST_FILE = 'E_SANDBOX_INPUT'
 const ON_HOST_DISK = 'E_SANDBOX_DISK'
 
+const EMPTY = new Uint8Array(0)
+
 /** Fills `into[at, at + length)` from `fd`; fewer bytes mean the end of the file. */
 function readFully(fd: number, position: number, into: Uint8Array, at: number, length: number): number {
   let done = 0
@@ -61,7 +63,7 @@ export class InputBody implements FileBody {
       const offset = position - this.#windowAt
       if (offset < 0 || offset + count > this.#windowBytes) this.#fill(position)
       const from = position - this.#windowAt
-      into.set((this.#window ?? new Uint8Array(0)).subarray(from, from + count), at)
+      into.set((this.#window ?? EMPTY).subarray(from, from + count), at)
     }
     return count
   }
@@ -118,7 +120,7 @@ export class ScratchStore {
 export class ScratchBody implements FileBody {
   readonly #store: ScratchStore
   #size = 0
-  #data: Uint8Array = new Uint8Array(0)
+  #data: Uint8Array = EMPTY
   /** Set once the bytes are on the host's disk. */
   #path: string | undefined
   #fd = -1
@@ -186,7 +188,7 @@ export class ScratchBody implements FileBody {
   dispose(): void {
     this.#store.charge(-this.#size)
     this.#store.hold(-this.#data.length)
-    this.#data = new Uint8Array(0)
+    this.#data = EMPTY
     this.#size = 0
     const path = this.#path
     if (path !== undefined) onHost(ON_HOST_DISK, 'a scratch file cannot be removed', () => { unlinkSync(path) })
@@ -221,7 +223,7 @@ export class ScratchBody implements FileBody {
     this.#writeHost(0, this.#data, 0, this.#size)
     onHost(ON_HOST_DISK, 'a scratch file cannot be resized', () => { ftruncateSync(this.#fd, size) })
     this.#store.hold(-this.#data.length)
-    this.#data = new Uint8Array(0)
+    this.#data = EMPTY
     this.#path = path
     if (this.#users === 0) { closeSync(this.#fd); this.#fd = -1 }
   }

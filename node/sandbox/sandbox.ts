@@ -36,9 +36,17 @@ interface ActiveRun {
 }
 
 /** The supervisor process as this one sees it. */
-interface Supervisor { process: ChildProcess, line: Duplex, gone: Promise<void>, ready: PromiseWithResolvers<void> }
+interface Supervisor {
+  process: ChildProcess
+  line: Duplex
+  gone: Promise<void>
+  /** A `warm` that has not been answered yet. */
+  warming: PromiseWithResolvers<void> | undefined
+}
 
 const EMPTY = new Uint8Array(0)
+/** A supervisor that has lost its line ends within milliseconds. */
+const STUCK_MS = 10_000
 
 function abstained(code: ErrorCode, message: string): RunResult {
   return { outcome: { kind: 'abstained', code, message, usage: { wallMs: 0, cpuMs: 0, residentBytes: 0, memoryBytes: 0, outBytes: 0, outFiles: 0, stdoutBytes: 0, stderrBytes: 0 } } }
@@ -87,10 +95,13 @@ export class WasmSandbox {
   /** Starts the waiting children, so that the next run begins at once: for a provider that has just made a bid. */
   async warm(): Promise<void> {
     this.#checkOpen()
-    const { line, ready, gone } = this.#supervisor ??= this.#start()
+    const supervisor = this.#supervisor ??= this.#start()
     clearTimeout(this.#idle)
-    line.write(encodeFrame(FRAME.warm, 0, EMPTY))
-    await Promise.race([ready.promise, gone])
+    if (supervisor.warming === undefined) {
+      supervisor.warming = Promise.withResolvers()
+      supervisor.line.write(encodeFrame(FRAME.warm, 0, EMPTY))
+    }
+    await Promise.race([supervisor.warming.promise, supervisor.gone])
     this.#touch()
   }
 
@@ -154,8 +165,14 @@ export class WasmSandbox {
 
   /** Lets the supervisor go; it and its children end with the line. */
   #abandon(code: ErrorCode, message: string): void {
-    this.#supervisor?.line.destroy()
+    const supervisor = this.#supervisor
     this.#supervisor = undefined
+    if (supervisor !== undefined) {
+      supervisor.line.destroy()
+      // It ends with its line. Should it not, because the machine or our own code is stuck, it is ended.
+      const stuck = setTimeout(() => { supervisor.process.kill('SIGKILL') }, STUCK_MS)
+      void supervisor.gone.then(() => { clearTimeout(stuck) })
+    }
     for (const { settle } of [...this.#runs.values()]) settle(abstained(code, message))
   }
 
@@ -176,7 +193,7 @@ export class WasmSandbox {
     })
     const line = child.stdio[3] as Duplex
     const supervisor: Supervisor = {
-      process: child, line, ready: Promise.withResolvers(),
+      process: child, line, warming: undefined,
       gone: new Promise((resolve) => {
         child.once('exit', () => { resolve() })
         child.once('error', () => { resolve() })
@@ -189,12 +206,15 @@ export class WasmSandbox {
     const reader = new FrameReader(MAX_SPEC_FRAME_BYTES, (type, run, body) => { this.#onFrame(supervisor, type, run, body) })
     line.on('data', (chunk: Buffer) => { reader.push(chunk) })
     if (this.#suspended) line.write(encodeFrame(FRAME.suspend, 0, EMPTY))
-    if (prestarted > 0) line.write(encodeFrame(FRAME.warm, 0, EMPTY))
     return supervisor
   }
 
   #onFrame(supervisor: Supervisor, type: number, run: number, body: Buffer): void {
-    if (type === FRAME.ready) { supervisor.ready.resolve(); return }
+    if (type === FRAME.ready) {
+      supervisor.warming?.resolve()
+      supervisor.warming = undefined
+      return
+    }
     const active = this.#runs.get(run)
     if (active === undefined) return
     if (type === FRAME.result) active.settle(JSON.parse(body.toString('utf8')) as RunResult)

@@ -18,7 +18,7 @@ type Ending = { kind: 'decided', verdict: Verdict } | { kind: 'abstained', code:
 /** What the child found out, without its usage. */
 type Verdict = { kind: 'exited', exitCode: number } | { kind: 'trapped', trap: string, detail: string }
 
-const NO_USAGE: RunUsage = { wallMs: 0, cpuMs: 0, residentBytes: 0, memoryBytes: 0, outBytes: 0, outFiles: 0, stdoutBytes: 0, stderrBytes: 0 }
+export const NO_USAGE: RunUsage = { wallMs: 0, cpuMs: 0, residentBytes: 0, memoryBytes: 0, outBytes: 0, outFiles: 0, stdoutBytes: 0, stderrBytes: 0 }
 
 export interface SupervisedRunOptions {
   spec: RunSpec
@@ -82,7 +82,7 @@ export class SupervisedRun {
   async execute(): Promise<RunResult> {
     try {
       const { stdinBytes } = await placeInputs(this.#child.runDir, this.#spec)
-      await this.#child.whenReady()
+      await this.#child.started
       while (this.#suspended && this.#ending === undefined) await new Promise<void>((resolve) => { this.#onResume = resolve })
       if (this.#ending === undefined) await this.#converse(stdinBytes)
     } catch (err) {

@@ -10,8 +10,9 @@ import { writeChildCode } from './child-code.ts'
 import { ChildPool } from './child-pool.ts'
 import { encodeFrame, FRAME, FrameReader } from './frames.ts'
 import { MAX_SPEC_FRAME_BYTES } from './limits.ts'
-import type { RunSpec } from './run-spec.ts'
-import { SupervisedRun } from './supervised-run.ts'
+import type { RunChild } from './child-process.ts'
+import type { RunResult, RunSpec } from './run-spec.ts'
+import { NO_USAGE, SupervisedRun } from './supervised-run.ts'
 
 export interface SupervisorOptions {
   /** Holds `code/`, `runs/` and `results/`. */
@@ -37,8 +38,14 @@ function start({ dir, generation, prestarted, flags, entry: otherEntry }: Superv
   let suspended = false
   const send = (type: number, run: number, body: Uint8Array): void => { if (!line.destroyed) line.write(encodeFrame(type, run, body)) }
 
+  const report = (run: number, result: RunResult): void => { send(FRAME.result, run, Buffer.from(JSON.stringify(result))) }
+
   async function execute(run: number, { seedHex, ...sent }: SentSpec): Promise<void> {
-    const child = pool.take()
+    let child: RunChild
+    try { child = pool.take() } catch (err) {
+      report(run, { outcome: { kind: 'abstained', code: 'E_SANDBOX_START', message: `no process can be started: ${String(err)}`, usage: NO_USAGE } })
+      return
+    }
     const supervised = new SupervisedRun({
       spec: { ...sent, seed: Buffer.from(seedHex, 'hex') }, child, resultDir: join(dir, 'results', `${run}-${sent.runId}`), suspended,
       onLog: (stream, bytes) => { send(stream === 1 ? FRAME.log1 : FRAME.log2, run, bytes) }
@@ -46,7 +53,7 @@ function start({ dir, generation, prestarted, flags, entry: otherEntry }: Superv
     runs.set(run, supervised)
     const result = await supervised.execute()
     runs.delete(run)
-    send(FRAME.result, run, Buffer.from(JSON.stringify(result)))
+    report(run, result)
     pool.fill()
     // What cannot be removed now goes when the sandbox is next opened.
     await rm(child.runDir, { recursive: true, force: true, maxRetries: 3 }).catch(() => undefined)

@@ -252,6 +252,25 @@ test('when node and supervisor are killed together, the children still go', asyn
   await other.close()
 })
 
+test('warming and running at the same time both come to their end', async () => {
+  const other = await openSandbox({ prestarted: 1 })
+  const warmed = Promise.all([other.sandbox.warm(), other.sandbox.warm()])
+  const { outcome } = await other.sandbox.run(specOf(PROBE, { args: ['probe', 'exit', '2'] }))
+  await warmed
+  await other.sandbox.warm()
+  assert.ok(outcome.kind === 'exited' && outcome.exitCode === 2)
+  await other.close()
+})
+
+test('a host on which no process can start abstains', async () => {
+  const other = await openSandbox({ prestarted: 1 })
+  writeFileSync(join(other.dir, 'sandbox/runs/1'), 'in the way of the run directories')
+  await other.sandbox.warm()
+  const { outcome } = await other.sandbox.run(specOf(PROBE))
+  assert.ok(outcome.kind === 'abstained' && outcome.code === 'E_SANDBOX_START', JSON.stringify(outcome))
+  await other.close()
+})
+
 test('a supervisor that dies is an abstention, and the next run has a new one', async () => {
   const other = await openSandbox()
   const before = new Set(descendants(process.pid).map(({ pid }) => pid))
