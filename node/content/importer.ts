@@ -132,6 +132,8 @@ export class Importer {
   async #read(handle: FileHandle, path: string, stats: Stats): Promise<Built> {
     const builder = new FileBuilder(this.#put)
     const leaves: Promise<Built | HearthError>[] = []
+    // chunks are as large as the file has them: all but the last fit any other's memory
+    const spares: Uint8Array[] = []
     let readBytes = 0
     const addOldest = async (): Promise<void> => {
       const leaf = await leaves.shift()
@@ -141,12 +143,18 @@ export class Importer {
     try {
       do {
         this.#checkSignal()
-        const buffer = new Uint8Array(Buffer.allocUnsafeSlow(Math.min(MAX_LEAF_BYTES, stats.size - readBytes)).buffer)
-        const { bytesRead } = await handle.read(buffer, 0, buffer.byteLength, readBytes)
-        if (bytesRead < buffer.byteLength) throw new HearthError('E_CONTENT_CHANGED', `${path} became shorter while it was read`, 'Import it again when nothing writes to it')
+        const leafBytes = Math.min(MAX_LEAF_BYTES, stats.size - readBytes)
+        const memory = spares.pop() ?? new Uint8Array(Buffer.allocUnsafeSlow(leafBytes).buffer)
+        const buffer = memory.subarray(0, leafBytes)
+        const { bytesRead } = await handle.read(buffer, 0, leafBytes, readBytes)
+        if (bytesRead < leafBytes) throw new HearthError('E_CONTENT_CHANGED', `${path} became shorter while it was read`, 'Import it again when nothing writes to it')
         readBytes += bytesRead
         this.#doneBytes += bytesRead
-        leaves.push(this.#leaf(buffer).catch((err: unknown) => fromDisk(err, path)))
+        const stored = this.#leaf(buffer).then((leaf) => {
+          spares.push(memory)
+          return leaf
+        }, (err: unknown) => fromDisk(err, path))
+        leaves.push(stored)
         if (leaves.length === IMPORT_CONCURRENCY) await addOldest()
         this.#options.onProgress?.({ doneBytes: this.#doneBytes, totalBytes: this.#totalBytes })
       } while (readBytes < stats.size)

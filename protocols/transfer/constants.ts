@@ -39,8 +39,15 @@ export const MAX_ANSWER_BYTES = MAX_LEAF_BYTES + 1
 /** Ids of agreements are hashes in hexadecimal. */
 export const MAX_AGREEMENT_CHARS = 128
 
-/** Paced blocks travel in parts of this size, so that others' messages get between them and their delay is seen. */
-export const PACED_PART_BYTES = 32 * 1024
+/** A reader acknowledges parts when it has this much of them. */
+export const ACK_EVERY_BYTES = 32 * 1024
+
+/** Paced blocks travel in parts between these sizes, the larger the faster the way: others' messages get between them, and their delay is seen. */
+export const MIN_PACED_PART_BYTES = 16 * 1024
+export const MAX_PACED_PART_BYTES = 128 * 1024
+
+/** Small answers leave together up to this. */
+export const TOGETHER_BYTES = 32 * 1024
 
 /** A part smaller than this that is not the last: nobody honest sends those. */
 export const MIN_PART_BYTES = 4 * 1024

@@ -42,6 +42,11 @@ export class LentMemory {
     return this.#acknowledgedBytes <= this.#sentBytes
   }
 
+  /** Leaves memory that waits for use to the collector. */
+  dropSpares(): void {
+    this.#spares.length = 0
+  }
+
   /** The reader has all that was sent: it asks for something new. */
   rest(): void {
     for (const { memory } of this.#lent) this.spare(memory)

@@ -1,11 +1,17 @@
-import { PACED_PART_BYTES } from './constants.ts'
+import { ACK_EVERY_BYTES, MAX_PACED_PART_BYTES, MIN_PACED_PART_BYTES } from './constants.ts'
 
 /** How much longer than on an empty link a part may take: the delay others on the connection get to feel. */
 const TARGET_DELAY_MS = 8
 
-/** Two parts, so that one is under way while the other is acknowledged. */
-const MIN_WINDOW_BYTES = 2 * PACED_PART_BYTES
+/** What a reader may hold back unacknowledged, and two parts beside it, so that one is under way while the other is acknowledged. */
+const MIN_WINDOW_BYTES = ACK_EVERY_BYTES + 2 * MIN_PACED_PART_BYTES
 const MAX_WINDOW_BYTES = 1024 * 1024
+
+/** A window is worth this many parts. */
+const PARTS_PER_WINDOW = 4
+
+/** Beyond its doubling at the start, the window grows by this much a round. */
+const GROWTH_BYTES = 32 * 1024
 
 /** The shortest time a part took is remembered for one to two of these: routes and neighbours change. */
 const BASE_PERIOD_MS = 30_000
@@ -29,6 +35,11 @@ export class DelayWindow {
 
   get windowBytes(): number {
     return this.#windowBytes
+  }
+
+  /** How large the next part should be. */
+  get partBytes(): number {
+    return Math.floor(Math.min(Math.max(this.#windowBytes / PARTS_PER_WINDOW, MIN_PACED_PART_BYTES), MAX_PACED_PART_BYTES))
   }
 
   get inFlightBytes(): number {
@@ -74,8 +85,8 @@ export class DelayWindow {
     this.#baseMs = Math.min(this.#baseMs, tookMs)
     const room = 1 - (tookMs - this.#baseMs) / TARGET_DELAY_MS
     if (room >= 0) {
-      // doubles with each round at first, then grows by at most a part a round
-      this.#windowBytes += this.#starting ? bytes * room : PACED_PART_BYTES * room * bytes / this.#windowBytes
+      // doubles with each round at first, then grows by a little a round
+      this.#windowBytes += this.#starting ? bytes * room : GROWTH_BYTES * room * bytes / this.#windowBytes
     } else if (sentMs >= this.#calmFromMs) {
       this.#starting = false
       this.#windowBytes *= BACK_OFF

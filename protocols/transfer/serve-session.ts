@@ -1,6 +1,6 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { toWireError, WireError } from '../wire/index.ts'
-import { IDLE_STREAM_MS, LOAD_AHEAD, MAX_AHEAD_BLOCKS, MAX_QUEUED_REQUESTS, PACED_PART_BYTES, SMALL_BLOCK_BYTES } from './constants.ts'
+import { IDLE_STREAM_MS, LOAD_AHEAD, MAX_AHEAD_BLOCKS, MAX_QUEUED_REQUESTS, SMALL_BLOCK_BYTES, TOGETHER_BYTES } from './constants.ts'
 import { rootRef, stepInto } from './dag-walk.ts'
 import { LentMemory } from './lent-memory.ts'
 import { decodeRequest, encodeControl, LAST_PART_HEADER, PART_HEADER } from './messages.ts'
@@ -36,6 +36,9 @@ interface Reading {
 
 /** Nodes whose children a stream remembers: the way down to where it reads. */
 const MAX_REMEMBERED_NODES = 16
+
+/** A stream without requests for this long holds no memory for the next. */
+const REST_AFTER_MS = 1000
 
 interface Loaded {
   bytes?: Uint8Array | undefined
@@ -73,6 +76,8 @@ export class ServeSession {
         continue
       }
       if (this.#over !== undefined) break
+      if (await this.#woken(REST_AFTER_MS)) continue
+      this.#memory.dropSpares()
       if (!await this.#woken(IDLE_STREAM_MS)) return
     }
     if (this.#over.error !== undefined) throw this.#over.error
@@ -234,13 +239,12 @@ export class ServeSession {
       await this.#mayLeave(reading.paced, bytes.byteLength)
       this.#together.push(Buffer.concat([LAST_PART_HEADER, bytes]))
       this.#togetherBytes += bytes.byteLength
-      if (this.#togetherBytes >= PACED_PART_BYTES) await this.#sendTogether()
+      if (this.#togetherBytes >= TOGETHER_BYTES) await this.#sendTogether()
       return
     }
     await this.#sendTogether()
-    const partBytes = reading.paced ? PACED_PART_BYTES : bytes.byteLength
     for (let at = 0; at < bytes.byteLength;) {
-      const part = bytes.subarray(at, at + partBytes)
+      const part = bytes.subarray(at, at + (reading.paced ? this.#window.partBytes : bytes.byteLength))
       at += part.byteLength
       await this.#mayLeave(reading.paced, part.byteLength)
       await this.#frames.write([at < bytes.byteLength ? PART_HEADER : LAST_PART_HEADER, part])

@@ -1,5 +1,5 @@
 import { toWireError } from '../wire/index.ts'
-import { MIN_PART_BYTES, PACED_PART_BYTES } from './constants.ts'
+import { ACK_EVERY_BYTES, MIN_PART_BYTES } from './constants.ts'
 import { MAX_LEAF_BYTES } from './dag-node.ts'
 import { decodeAnswer, encodeRequest } from './messages.ts'
 import type { FrameStream, WireError } from '../wire/index.ts'
@@ -97,7 +97,7 @@ export class SourceSession {
   /** Small parts are acknowledged together: the source's smallest window has room for a large part beside what is held back here. */
   async #acknowledge(part: Uint8Array, signal: AbortSignal): Promise<void> {
     this.#unacknowledgedBytes += part.byteLength
-    if (this.#unacknowledgedBytes < PACED_PART_BYTES) return
+    if (this.#unacknowledgedBytes < ACK_EVERY_BYTES) return
     const bytes = this.#unacknowledgedBytes
     this.#unacknowledgedBytes = 0
     await this.#write(encodeRequest({ kind: 'ack', bytes }), signal)
@@ -122,6 +122,12 @@ export class SourceSession {
     const answer = decodeAnswer(raw)
     if (!answer.ok) throw new SourceError('E_SOURCE_PROTOCOL', answer.message)
     return answer.value
+  }
+
+  /** Before it is kept for later: it holds no memory meanwhile. */
+  rest(): void {
+    this.#spares.length = 0
+    this.#frames.dropSpares()
   }
 
   async close(): Promise<void> {

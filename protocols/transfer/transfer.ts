@@ -174,6 +174,7 @@ export class Transfer {
       void session.close()
       return
     }
+    session.rest()
     const key = peer.toString()
     const kept = this.#kept.get(key) ?? []
     const timer = setTimeout(() => {

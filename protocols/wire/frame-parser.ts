@@ -135,6 +135,11 @@ export class FrameParser {
     this.#length = 0
     this.#body = undefined
     this.#ready = undefined
+    this.dropSpares()
+  }
+
+  /** Leaves the memory taken back to the collector. */
+  dropSpares(): void {
     this.#spares.length = 0
     this.#spareBytes = 0
   }

@@ -1,5 +1,6 @@
 import { toWireError, WireError } from './errors.ts'
 import { encodePrefix, FrameParser } from './frame-parser.ts'
+import { countTraffic } from './garbage.ts'
 import { MAX_FRAME_BYTES, MAX_WAITING_WRITES, READ_AHEAD_BYTES } from './limits.ts'
 import type { FrameLimits } from './limits.ts'
 import type { PeerId, Stream, StreamCloseEvent, StreamMessageEvent } from '@libp2p/interface'
@@ -92,6 +93,11 @@ export class FrameStream {
     if (this.#failure === undefined && !this.#discarding) this.#parser.recycle(frame)
   }
 
+  /** For a stream that will rest: it keeps no memory for later frames. */
+  dropSpares(): void {
+    this.#parser.dropSpares()
+  }
+
   /**
    * Sends one frame, given whole or as the parts of its body, and waits until the muxer has taken all of it (trap 1).
    * The bytes must not change before it resolves. A write given up by its signal is still sent.
@@ -170,6 +176,7 @@ export class FrameStream {
   }
 
   readonly #onMessage = (event: StreamMessageEvent): void => {
+    countTraffic(event.data.byteLength)
     if (this.#discarding || this.#failure !== undefined) return
     try {
       if (event.data instanceof Uint8Array) this.#parser.push(event.data)
@@ -282,6 +289,7 @@ export class FrameStream {
     if (this.#failure !== undefined) throw this.#failure
     if (signal?.aborted === true) throw new WireError('E_WIRE_ABORTED', 'The write was given up', { cause: signal.reason })
     try {
+      for (const part of parts) countTraffic(part.byteLength)
       const firstLarge = parts.findIndex((part) => part.byteLength >= JOIN_BELOW_BYTES)
       const head = firstLarge === -1 ? parts : parts.slice(0, firstLarge)
       this.#stream.send(Buffer.concat(head))
