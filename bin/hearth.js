@@ -22,7 +22,7 @@ else runWithOwnNode()
 
 async function start() {
   // a node idles for days on somebody's PC: a small young generation and code kept compact save about 40 MB of it
-  for (const flag of ['--max-semi-space-size=2', '--optimize-for-size']) v8.setFlagsFromString(flag)
+  for (const flag of ['--max-semi-space-size=4', '--optimize-for-size']) v8.setFlagsFromString(flag)
   // compiled code is kept for the next start: in a folder of ours, not in one that everybody may write to
   module.enableCompileCache?.(join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'hearth', 'compile'))
   // Node does not strip types below node_modules, so an installed hearth has been compiled

@@ -53,19 +53,14 @@ export class RecordStore {
 
   /** One atomic batch. `sync` waits for the disk itself: for what concerns money. */
   async commit(writes: readonly Write[], options: { sync: boolean }): Promise<void> {
-    const batch = this.#db.batch()
-    for (const write of writes) {
-      if (write.kind === 'put') batch.put(RECORDS + write.key, serialize(write.value))
-      else batch.del(RECORDS + write.key)
-    }
-    await batch.write({ sync: options.sync })
+    await this.#db.batch(writes.map((write) => write.kind === 'put'
+      ? { type: 'put' as const, key: RECORDS + write.key, value: serialize(write.value) }
+      : { type: 'del' as const, key: RECORDS + write.key }), { sync: options.sync })
   }
 
   /** Appends to a job's timeline; `order` keeps entries of one millisecond apart. */
   async appendTimeline(entries: readonly { job: string, wallMs: number, order: number, value: unknown }[]): Promise<void> {
-    const batch = this.#db.batch()
-    for (const { job, wallMs, order, value } of entries) batch.put(`${TIMELINE}${job}/${String(wallMs).padStart(14, '0')}/${String(order).padStart(8, '0')}`, serialize(value))
-    await batch.write()
+    await this.#db.batch(entries.map(({ job, wallMs, order, value }) => ({ type: 'put' as const, key: `${TIMELINE}${job}/${String(wallMs).padStart(14, '0')}/${String(order).padStart(8, '0')}`, value: serialize(value) })))
   }
 
   /** The last `max` entries of a job, oldest first. */
