@@ -15,6 +15,15 @@ export const MAX_AHEAD_BLOCKS = 256
 /** Blocks asked of one source and not come yet: twice the window of a stream keeps it full between two turns. */
 export const WINDOW_BYTES = 4 * MAX_LEAF_BYTES
 
+/** Fetches that run at once; more wait. With many, each has a smaller window, so that together they hold some tens of MiB. */
+export const MAX_FETCHES = 16
+
+/** With more readers than this being sent blocks, none has blocks read ahead: each then holds one or two in memory. */
+export const MANY_READERS = 12
+
+/** Streams of all readers together, resting ones included. */
+export const MAX_READER_STREAMS = 256
+
 /** Small blocks asked of one source and not come yet. */
 export const WINDOW_BLOCKS = 64
 
@@ -67,9 +76,8 @@ export const IDLE_STREAM_MS = 40 * SECOND_MS
 /** Streams kept for reuse, over all peers. */
 export const MAX_KEPT_STREAMS = 64
 
-/** Blocks being written to the store at once, a fetch: few large ones, or many small ones, which share a write. */
+/** Blocks being written to the store at once, a fetch: a window of large ones, or this many small ones, which share a write. */
 export const MAX_PENDING_PUTS = 64
-export const MAX_PENDING_PUT_BYTES = 4 * MAX_LEAF_BYTES
 
 /** Blocks a source reads from its disk before they are sent. */
 export const LOAD_AHEAD = 3
@@ -89,8 +97,8 @@ export const MAX_BLOCKS = 262_144
 /** Progress is told at most this often. */
 export const PROGRESS_EVERY_MS = 100
 
-/** Streams one peer may have open here at once: its running jobs fetch at once. */
-export const MAX_STREAMS_PER_PEER = 8
+/** Streams one peer may have open here at once: one a fetch of its own, and some that are just closing. */
+export const MAX_STREAMS_PER_PEER = MAX_FETCHES + 4
 
 /** What one peer may read here in an hour, unless configured: a gigabit link's worth of half of it. */
 export const MAX_PEER_BYTES_PER_HOUR = 256 * 1024 ** 3

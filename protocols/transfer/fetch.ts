@@ -1,5 +1,5 @@
 import { formatSize } from '../../src/units.ts'
-import { AHEAD_BYTES, MAX_BLOCKS, MAX_PARALLEL_SOURCES, MAX_PENDING_PUT_BYTES, MAX_PENDING_PUTS, PARALLEL_ABOVE_BYTES, PROGRESS_EVERY_MS, WINDOW_BLOCKS, WINDOW_BYTES } from './constants.ts'
+import { AHEAD_BYTES, MAX_BLOCKS, MAX_PARALLEL_SOURCES, MAX_PENDING_PUTS, PARALLEL_ABOVE_BYTES, PROGRESS_EVERY_MS, WINDOW_BLOCKS } from './constants.ts'
 import { cidOfBlock, codecOfCid } from './content-id.ts'
 import { rootRef, stepInto } from './dag-walk.ts'
 import { codeOf, FetchFailure } from './fetch-types.ts'
@@ -16,6 +16,8 @@ export interface FetchContext {
   store: TransferStore
   /** A stream to a source, kept from before or new. Rejects with a SourceError. */
   openSession: (peer: PeerId, options: { fresh: boolean }, signal: AbortSignal) => Promise<SourceSession>
+  /** How much may be asked and not stored yet: less when many fetches run. */
+  windowBytes: () => number
   /** Gives back a stream that is at rest. */
   keepSession: (peer: PeerId, session: SourceSession) => void
 }
@@ -260,8 +262,9 @@ export class Fetch {
   async #ask(session: SourceSession, outstanding: Wanted[]): Promise<void> {
     for (;;) {
       const bytes = outstanding.reduce((sum, wanted) => sum + expectedBytes(wanted), 0)
-      if (outstanding.length >= WINDOW_BLOCKS || (bytes >= WINDOW_BYTES / 2 && outstanding.length > 0)) return
-      const batch = this.#frontier.takeBatch(WINDOW_BLOCKS - outstanding.length, WINDOW_BYTES - bytes, (wanted) => this.#hold.has(wanted.ref.cid))
+      const windowBytes = this.#context.windowBytes()
+      if (outstanding.length >= WINDOW_BLOCKS || (bytes >= windowBytes / 2 && outstanding.length > 0)) return
+      const batch = this.#frontier.takeBatch(WINDOW_BLOCKS - outstanding.length, windowBytes - bytes, (wanted) => this.#hold.has(wanted.ref.cid))
       const [first] = batch
       if (first === undefined) return
       outstanding.push(...batch)
@@ -311,7 +314,7 @@ export class Fetch {
     })
     this.#pendingPuts.add(putting)
     this.#pendingPutBytes += bytes.byteLength
-    while (this.#pendingPuts.size >= MAX_PENDING_PUTS || this.#pendingPutBytes >= MAX_PENDING_PUT_BYTES) await Promise.race(this.#pendingPuts)
+    while (this.#pendingPuts.size >= MAX_PENDING_PUTS || this.#pendingPutBytes >= this.#context.windowBytes()) await Promise.race(this.#pendingPuts)
   }
 
   #tell(isLast: boolean): void {

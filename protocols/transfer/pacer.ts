@@ -5,7 +5,7 @@ const TARGET_DELAY_MS = 8
 
 /** What a reader may hold back unacknowledged, and two parts beside it, so that one is under way while the other is acknowledged. */
 const MIN_WINDOW_BYTES = ACK_EVERY_BYTES + 2 * MIN_PACED_PART_BYTES
-const MAX_WINDOW_BYTES = 1024 * 1024
+const MAX_WINDOW_BYTES = 2 * 1024 * 1024
 
 /** A window is worth this many parts. */
 const PARTS_PER_WINDOW = 4

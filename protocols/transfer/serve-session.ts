@@ -21,6 +21,8 @@ export interface ServeOptions {
   bucket: TokenBucket | undefined
   /** How long a reader may take nothing. */
   stallTimeoutMs: number
+  /** Runs `work` and counts it; it is told whether so many others run that memory must be spared. */
+  whileSending: (work: (isBusy: boolean) => Promise<void>) => Promise<void>
   /** Told of each block that left; false when this peer has had its share. */
   onSent: (root: string, agreementId: string, bytes: number) => boolean
 }
@@ -123,7 +125,7 @@ export class ServeSession {
 
   async #serve(request: Request): Promise<void> {
     if (request.kind === 'ask') await this.#answerAsk(request)
-    else if (request.kind === 'want') await this.#sendWanted(request.path, request.positions)
+    else if (request.kind === 'want') await this.#options.whileSending((isBusy) => this.#sendWanted(request.path, request.positions, isBusy))
   }
 
   async #answerAsk(request: Request & { kind: 'ask' }): Promise<void> {
@@ -174,7 +176,7 @@ export class ServeSession {
     return blocks
   }
 
-  async #sendWanted(path: number[], positions: number[]): Promise<void> {
+  async #sendWanted(path: number[], positions: number[], isBusy: boolean): Promise<void> {
     const reading = this.#reading
     if (reading === undefined) throw broken('Blocks were asked for before their root')
     const children = await this.#childrenAt(reading, path)
@@ -182,7 +184,7 @@ export class ServeSession {
     // the next blocks are read and checked while one is sent
     const loading: Promise<Loaded>[] = []
     for (let index = 0, started = 0; index < positions.length; index++) {
-      for (; started < positions.length && loading.length <= LOAD_AHEAD; started++) {
+      for (; started < positions.length && loading.length <= (isBusy ? 0 : LOAD_AHEAD); started++) {
         const loaded = this.#load(children?.[positions[started] ?? 0])
         loaded.catch(() => {})
         loading.push(loaded)
@@ -190,9 +192,10 @@ export class ServeSession {
       const { bytes, memory } = await loading.shift() ?? {}
       if (bytes === undefined) this.#together.push(encodeControl({ kind: 'not-here' }))
       else await this.#sendBlock(reading, bytes)
-      if (memory !== undefined) this.#memory.lend(memory)
+      if (memory !== undefined && !isBusy) this.#memory.lend(memory)
     }
     await this.#sendTogether()
+    if (isBusy) this.#memory.dropSpares()
   }
 
   /** A block, and the memory of ours that it lies in, if it does. */

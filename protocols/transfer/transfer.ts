@@ -1,9 +1,10 @@
 import { handleFrames, openFrames, toWireError } from '../wire/index.ts'
 import {
-  KEEP_STREAM_MS, MAX_ANSWER_BYTES, MAX_KEPT_STREAMS, MAX_PEER_BYTES_PER_HOUR, MAX_REQUEST_BYTES, MAX_STREAMS_PER_PEER,
-  OPEN_TIMEOUT_MS, PROGRESS_EVERY_MS, STALL_TIMEOUT_MS, TRANSFER_PROTOCOL
+  KEEP_STREAM_MS, MANY_READERS, MAX_ANSWER_BYTES, MAX_FETCHES, MAX_KEPT_STREAMS, MAX_PEER_BYTES_PER_HOUR, MAX_READER_STREAMS, MAX_REQUEST_BYTES,
+  MAX_STREAMS_PER_PEER, OPEN_TIMEOUT_MS, PROGRESS_EVERY_MS, STALL_TIMEOUT_MS, TRANSFER_PROTOCOL, WINDOW_BYTES
 } from './constants.ts'
 import { isContentCid } from './content-id.ts'
+import { MAX_LEAF_BYTES } from './dag-node.ts'
 import { Fetch } from './fetch.ts'
 import { TokenBucket } from './pacer.ts'
 import { PeerShares } from './peer-shares.ts'
@@ -69,6 +70,11 @@ export class Transfer {
   #keptStreams = 0
   /** Fetches of one address follow each other: the later one finds what the earlier one brought. */
   readonly #running = new Map<string, Promise<unknown>>()
+  #fetches = 0
+  /** Fetches that wait for one of the others to end. */
+  readonly #waiting: (() => void)[] = []
+  /** Readers being sent blocks now. */
+  #serving = 0
   readonly #stop = new AbortController()
   #handled: HandledProtocol | undefined
 
@@ -92,6 +98,14 @@ export class Transfer {
           paced: options.paced ?? true,
           bucket: transfer.#bucket,
           stallTimeoutMs: transfer.#stallTimeoutMs,
+          whileSending: async (work) => {
+            transfer.#serving++
+            try {
+              await work(transfer.#serving > MANY_READERS)
+            } finally {
+              transfer.#serving--
+            }
+          },
           onSent: (root, agreementId, bytes) => {
             told.add(root, agreementId, bytes)
             return transfer.#shares.take(peer.toString(), bytes, performance.now())
@@ -100,7 +114,7 @@ export class Transfer {
       } finally {
         told.flush()
       }
-    }, { maxStreamsPerPeer: MAX_STREAMS_PER_PEER })
+    }, { maxStreamsPerPeer: MAX_STREAMS_PER_PEER, maxStreams: MAX_READER_STREAMS })
     return transfer
   }
 
@@ -123,17 +137,23 @@ export class Transfer {
    * for again. Never rejects: failures, and what each source did, stand in the outcome.
    */
   async fetchContent(request: FetchRequest): Promise<FetchOutcome> {
-    const { cid, maxBytes } = request
+    const { cid } = request
     if (!isContentCid(cid)) return { ok: false, cid, code: 'E_TRANSFER_CID', message: `"${cid.slice(0, 100)}" is not a content address of Hearth`, hint: 'It must be a CIDv1 in base32 of raw or dag-pb content by SHA-256', receivedBytes: 0, sources: [] }
     const signal = request.signal === undefined ? this.#stop.signal : AbortSignal.any([this.#stop.signal, request.signal])
     const before = this.#running.get(cid)
     const running = (async () => {
       await orAborted(before, signal)
+      if (this.#fetches >= MAX_FETCHES) await new Promise<void>((resolve) => { this.#waiting.push(resolve) })
+      this.#fetches++
       return new Fetch({
         store: this.#options.store,
+        windowBytes: () => Math.max(MAX_LEAF_BYTES, Math.floor(2 * WINDOW_BYTES / Math.max(2, this.#fetches))),
         openSession: (peer, options, fetchSignal) => this.#openSession(peer, options.fresh, fetchSignal),
         keepSession: (peer, session) => { this.#keepSession(peer, session) }
-      }, { ...request, maxBytes, signal }).run()
+      }, { ...request, signal }).run().finally(() => {
+        this.#fetches--
+        this.#waiting.shift()?.()
+      })
     })()
     const settled = running.then(() => {}, () => {}).then(() => {
       if (this.#running.get(cid) === settled) this.#running.delete(cid)

@@ -1,0 +1,86 @@
+import { test } from 'uvu'
+import * as assert from 'uvu/assert'
+import { DelayWindow, TokenBucket } from '../../protocols/transfer/pacer.ts'
+import { PeerShares } from '../../protocols/transfer/peer-shares.ts'
+
+/** A link with a rate, a round trip and a queue that never drops, driven by a window for `seconds` of virtual time. */
+function drive(window: DelayWindow, link: { bytesPerMs: number, roundTripMs: number }, seconds: number): { usedShare: number, worstQueueMs: number } {
+  const acks: { bytes: number, atMs: number }[] = []
+  let nowMs = 0
+  let linkFreeMs = 0
+  let sentBytes = 0
+  let worstQueueMs = 0
+  while (nowMs < seconds * 1000) {
+    while (window.mayHave(window.partBytes)) {
+      const bytes = window.partBytes
+      window.onSent(bytes, nowMs)
+      const queueMs = Math.max(0, linkFreeMs - nowMs)
+      // the first second is for finding the rate
+      if (nowMs > 1000) worstQueueMs = Math.max(worstQueueMs, queueMs)
+      linkFreeMs = nowMs + queueMs + bytes / link.bytesPerMs
+      acks.push({ bytes, atMs: linkFreeMs + link.roundTripMs })
+      if (nowMs > 1000) sentBytes += bytes
+    }
+    const ack = acks.shift()!
+    nowMs = ack.atMs
+    assert.ok(window.onAck(ack.bytes, nowMs))
+  }
+  return { usedShare: sentBytes / (link.bytesPerMs * (nowMs - 1000)), worstQueueMs }
+}
+
+for (const [what, bytesPerMs, roundTripMs, leastShare, mostQueueMs] of [
+  ['a fast local network', 100_000, 1, 0.9, 10],
+  ['a gigabit line, 10 ms away', 125_000, 10, 0.9, 10],
+  ['a home uplink of 40 Mbps, 20 ms away', 5000, 20, 0.8, 10],
+  ['a home uplink of 20 Mbps, 20 ms away', 2500, 20, 0.8, 12],
+  ['a line of 100 Mbps, 50 ms away', 12_500, 50, 0.5, 10]
+] as const) {
+  test(`paced, ${what} is used well and its queue stays short`, () => {
+    const { usedShare, worstQueueMs } = drive(new DelayWindow(), { bytesPerMs, roundTripMs }, 20)
+    assert.ok(usedShare > leastShare, `${(usedShare * 100).toFixed(0)} % were used`)
+    assert.ok(worstQueueMs < mostQueueMs, `${worstQueueMs.toFixed(1)} ms of queue`)
+  })
+}
+
+test('an acknowledgement of what was not sent, or of half a part, is refused', () => {
+  const window = new DelayWindow()
+  assert.not.ok(window.onAck(1, 0))
+  window.onSent(1000, 0)
+  assert.not.ok(window.onAck(999, 1))
+  const other = new DelayWindow()
+  other.onSent(1000, 0)
+  other.onSent(500, 0)
+  assert.ok(other.onAck(1500, 1))
+  assert.is(other.inFlightBytes, 0)
+  assert.not.ok(other.onAck(1, 2))
+})
+
+test('a window at rest forgets what was under way', () => {
+  const window = new DelayWindow()
+  window.onSent(60_000, 0)
+  assert.not.ok(window.mayHave(60_000))
+  window.rest()
+  assert.ok(window.mayHave(60_000))
+})
+
+test('the cap on upload holds over time, with a burst after a pause', () => {
+  const bucket = new TokenBucket(1000, 250, 0)
+  let nowMs = 0
+  for (let sent = 0; sent < 10_000; sent += 100) nowMs += bucket.take(100, nowMs)
+  assert.ok(nowMs >= 9700 && nowMs <= 9800, `${nowMs}`)
+  assert.is(bucket.take(250, nowMs + 60_000), 0)
+  assert.ok(bucket.take(250, nowMs + 60_000) > 0)
+})
+
+test('a peer\'s share is spent, and comes back after an hour; the number of peers counted is bounded', () => {
+  const shares = new PeerShares(1000)
+  assert.ok(shares.take('a', 1000, 0))
+  assert.ok(shares.isSpent('a', 1))
+  assert.not.ok(shares.take('a', 1, 1))
+  assert.not.ok(shares.isSpent('b', 1))
+  assert.not.ok(shares.isSpent('a', 3_600_000))
+  for (let i = 0; i < 10_000; i++) shares.take(`peer-${i}`, 1, 2)
+  assert.ok(shares.take('peer-9999', 1, 3))
+})
+
+test.run()
