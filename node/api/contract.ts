@@ -1,7 +1,7 @@
 import type { ErrorShape } from '../../src/errors.ts'
 import type { Ad } from '../../src/documents/ad.ts'
 import type { Notice } from '../../src/core/effect.ts'
-import type { SharePolicy } from '../../src/market/share.ts'
+import type { SharePolicy } from '../../src/documents/share.ts'
 
 /**
  * Everything a person or a program can ask of a running node. Streams end at once when their `signal` aborts, also while

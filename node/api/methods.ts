@@ -1,6 +1,6 @@
 import { isAbsolute } from 'node:path'
 import { z } from 'zod'
-import { sharePolicy } from '../../src/market/share.ts'
+import { sharePolicy } from '../../src/documents/share.ts'
 import { PARAMS } from '../../src/params.ts'
 import { DAY_MS } from '../../src/units.ts'
 import { MAX_NAME_CHARS } from './limits.ts'

@@ -6,7 +6,7 @@ import { clean } from './term/text.ts'
 import { duration } from './term/time.ts'
 import { UsageError } from './usage-error.ts'
 import type { EngineKind } from '../../src/documents/resources.ts'
-import type { SharePolicy } from '../../src/market/share.ts'
+import type { SharePolicy } from '../../src/documents/share.ts'
 
 /** One thing an owner can set with `share`: how it is written, and what it means. */
 export interface ShareKey {
@@ -91,7 +91,7 @@ export const SHARE_NAMES = Object.keys(SHARE_KEYS) as ShareName[]
 export async function readShare(texts: readonly string[]): Promise<Partial<SharePolicy>> {
   const pairs = readPairs(texts)
   if (pairs.length === 0) return {}
-  const [{ parseHours }, { sharePolicy }] = await Promise.all([import('../config/index.ts'), import('../../src/market/share.ts')])
+  const [{ parseHours }, { sharePolicy }] = await Promise.all([import('../config/index.ts'), import('../../src/documents/share.ts')])
   const change: Partial<SharePolicy> = {}
   for (const [name, value] of pairs) {
     const one = readOne(name, value, { parseHours })

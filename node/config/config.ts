@@ -1,4 +1,4 @@
-import type { SharePolicy } from '../../src/market/share.ts'
+import type { SharePolicy } from '../../src/documents/share.ts'
 import type { DHT_MODES, LOG_LEVELS } from './schema.ts'
 
 /** The checked, frozen configuration of a node. Units are parsed, paths absolute, `auto` replaced by what it came to. */

@@ -1,7 +1,7 @@
 import { multiaddr } from '@multiformats/multiaddr'
 import type { z } from 'zod'
 import { reading, shown } from '../../src/job/spec-fields.ts'
-import type { SharePolicy } from '../../src/market/share.ts'
+import type { SharePolicy } from '../../src/documents/share.ts'
 
 /** Fields that only a configuration has. */
 

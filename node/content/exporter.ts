@@ -21,7 +21,6 @@ const READ_AHEAD = 3
 const NEW_FILE = constants.O_WRONLY | constants.O_CREAT | constants.O_EXCL | constants.O_NOFOLLOW
 
 /** What Windows cannot store, or stores as something else. */
-// oxlint-disable-next-line no-control-regex -- control characters are what is looked for
 const WINDOWS_PROBLEM = /[<>:"\\|?*\u0000-\u001f]|[. ]$|^(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)/i
 
 /**

@@ -1,6 +1,6 @@
 import { availableParallelism, totalmem } from 'node:os'
 import type { Hardware } from '../../src/documents/resources.ts'
-import type { SharePolicy } from '../../src/market/share.ts'
+import type { SharePolicy } from '../../src/documents/share.ts'
 
 /** What the machine has, whatever of it is lent. GPUs are found by the container engine's rooms. */
 export function machineHardware(): { cores: number, memoryBytes: number } {

@@ -3,7 +3,7 @@ import { execFile } from 'node:child_process'
 import { promisify } from 'node:util'
 import { basename } from 'node:path'
 import type { HostState } from '../../src/core/event.ts'
-import type { SharePolicy } from '../../src/market/share.ts'
+import type { SharePolicy } from '../../src/documents/share.ts'
 import { SECOND_MS } from '../../src/units.ts'
 
 const run = promisify(execFile)

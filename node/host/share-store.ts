@@ -1,7 +1,7 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { sharePolicy } from '../../src/market/share.ts'
-import type { SharePolicy } from '../../src/market/share.ts'
+import { sharePolicy } from '../../src/documents/share.ts'
+import type { SharePolicy } from '../../src/documents/share.ts'
 import { HearthError } from '../../src/errors.ts'
 
 const FILE = 'share.json'

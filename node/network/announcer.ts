@@ -7,8 +7,9 @@ import { MARKET_EPOCH_MS } from './options.ts'
 
 /** Announcing all keys over slow lines; whatever is left then waits for the next time. */
 const ANNOUNCE_TIMEOUT_MS = 2 * MINUTE_MS
-/** Peers come in bursts: at the start, after the network came back. */
-const SETTLE_MS = SECOND_MS
+/** Peers come in bursts: at the start, after the network came back. The first to come is told soon, the rest at once. */
+const FIRST_SETTLE_MS = SECOND_MS
+const SETTLE_MS = 10 * SECOND_MS
 /** Not everyone at the same second of the hour. */
 const MAX_JITTER_MS = 2 * MINUTE_MS
 
@@ -41,11 +42,11 @@ export class Announcer {
 
   /** A peer with a DHT connected. Twice as many as last time are worth another announcement; the records of one or two are soon lost. */
   peerJoined(): void {
-    if (this.#init.dhtPeers() >= Math.max(1, 2 * this.#announcedToPeers)) this.#schedule(SETTLE_MS)
+    if (this.#init.dhtPeers() >= Math.max(1, 2 * this.#announcedToPeers)) this.#schedule(this.#announcedToPeers === 0 ? FIRST_SETTLE_MS : SETTLE_MS)
   }
 
   addressesChanged(): void {
-    this.#schedule(SETTLE_MS)
+    this.#schedule(FIRST_SETTLE_MS)
   }
 
   stop(): void {

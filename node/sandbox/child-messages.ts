@@ -55,7 +55,6 @@ const isCount = (value: unknown): value is number => typeof value === 'number' &
 
 /** Text for a terminal: printable, and no longer than a screen. */
 function plainText(value: unknown): string | undefined {
-  // oxlint-disable-next-line no-control-regex -- a terminal would obey them
   return typeof value === 'string' ? value.slice(0, MAX_DETAIL_CHARS).replaceAll(/[\u0000-\u0009\u000b-\u001f\u007f-\u009f]/g, '?') : undefined
 }
 

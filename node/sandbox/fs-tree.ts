@@ -46,7 +46,6 @@ export interface OutEntry { path: string, file: FileNode | undefined }
 
 /** Order of UTF-8 bytes, which is that of code points: the plain comparison of strings is not. */
 export function compareNames(a: string, b: string): number {
-  // oxlint-disable-next-line no-control-regex -- all of ASCII
   const ascii = /^[\u0000-\u007f]*$/
   if (ascii.test(a) && ascii.test(b)) return a < b ? -1 : a > b ? 1 : 0
   return Buffer.compare(Buffer.from(a), Buffer.from(b))

@@ -3,7 +3,6 @@ import { MAX_NAME_BYTES } from './limits.ts'
 /** Device names that Windows finds in every directory, with any extension. */
 const WINDOWS_DEVICE = /^(?:con|prn|aux|nul|com[0-9¹²³]|lpt[0-9¹²³])(?:\.|$)/i
 /** Control characters, separators and what Windows reserves (a colon opens an alternate stream). */
-// oxlint-disable-next-line no-control-regex -- control characters are what must not pass
 const FORBIDDEN = /[\u0000-\u001f\u007f<>:"/\\|?*]/
 
 /**

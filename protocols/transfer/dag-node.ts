@@ -57,7 +57,6 @@ export function nameProblem(name: string): string | undefined {
   if (Buffer.byteLength(name) > MAX_NAME_BYTES) return `is longer than ${MAX_NAME_BYTES} bytes`
   if (name.startsWith('-')) return 'begins with "-"'
   if (name.includes('/')) return 'contains "/"'
-  // oxlint-disable-next-line no-control-regex -- control characters are what is looked for
   if (/[\u0000-\u001f\u007f]/.test(name)) return 'contains a control character'
   if (name.includes('\ufffd') || !name.isWellFormed()) return 'is not UTF-8'
   return undefined

@@ -4,7 +4,7 @@ import type { JobDocument } from '../documents/job.ts'
 import type { Message } from '../documents/message.ts'
 import type { RunResult, Usage } from '../documents/receipt.ts'
 import type { Hardware } from '../documents/resources.ts'
-import type { SharePolicy } from '../market/share.ts'
+import type { SharePolicy } from '../documents/share.ts'
 
 /** Monotonic time is for waiting, wall time for documents. */
 export interface Now { monoMs: number, wallMs: number }

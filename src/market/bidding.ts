@@ -4,7 +4,7 @@ import type { Offer } from '../documents/offer.ts'
 import type { PeerHistory } from '../reputation/history.ts'
 import { formatDuration, formatSize } from '../units.ts'
 import type { Capacity } from './capacity.ts'
-import type { SharePolicy } from './share.ts'
+import type { SharePolicy } from '../documents/share.ts'
 import { unmetResources } from './fit.ts'
 import type { Unmet } from './fit.ts'
 

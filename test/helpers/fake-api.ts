@@ -7,7 +7,7 @@ import { GIB, HOUR_MS, MIB } from '../../src/units.ts'
 import { BoundedQueue } from '../../node/api/bounded-queue.ts'
 import type { Ad } from '../../src/documents/ad.ts'
 import type { AdSummary, Check, Estimate, JobDetail, JobSummary, LogChunk, NodeApi, NodeStatus, PeerSummary, ResultsReport, ShareReport, SubmitRequest, Timestamped, WhyReport } from '../../node/api/contract.ts'
-import type { SharePolicy } from '../../src/market/share.ts'
+import type { SharePolicy } from '../../src/documents/share.ts'
 
 export const PEERS = [
   '12D3KooWQmXf7TzaGkVtxHRtnSRnWLXWBTfnMmuNYgtiZnR2tHzp',

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { int, list, peerId, real, text } from '../codec/schema.ts'
 import { PARAMS } from '../params.ts'
-import { ENGINES, region } from '../documents/resources.ts'
+import { ENGINES, region } from './resources.ts'
 
 /** Local hours in minutes since midnight; `from` > `to` spans midnight; no days means every day. */
 const hours = z.strictObject({ days: list(int(0, 6), 7).optional(), fromMinute: int(0, 1439), toMinute: int(0, 1440) })
