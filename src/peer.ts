@@ -15,7 +15,7 @@ import type { Parts, Self } from './job/parts.ts'
 import { Requesting } from './job/requesting.ts'
 import type { RequesterSettings } from './job/requesting.ts'
 import { TASK_PREFIX } from './job/task.ts'
-import type { SharePolicy } from './market/share.ts'
+import type { SharePolicy } from './documents/share.ts'
 import { PARAMS } from './params.ts'
 import { Histories, PEER_PREFIX } from './reputation/history.ts'
 
@@ -78,8 +78,8 @@ export class Peer {
   }
 
   /** Sizes of what could grow, for the checkers of bounded memory. */
-  sizes(): { timers: number, outbox: number, jobs: number, leases: number } {
-    return { timers: this.#timers.size, outbox: this.#outbox.size, jobs: this.requesting.jobs.size, leases: this.hosting.leases.length }
+  sizes(): { timers: number, outbox: number, jobs: number, deals: number, spares: number, queued: number, agreements: number, leases: number } {
+    return { timers: this.#timers.size, outbox: this.#outbox.size, jobs: this.requesting.jobs.size, ...this.requesting.sizes(), ...this.hosting.sizes() }
   }
 
   /** `entropy` is 32 fresh random bytes: all luck of this step grows from it. */
@@ -92,9 +92,9 @@ export class Peer {
   #restoreOne(prefix: typeof RESTORE_ORDER[number], value: StoredRecord): void {
     switch (prefix) {
       case PEER_PREFIX: this.histories.restore(value); break
-      case JOB_PREFIX: this.requesting.restoreJob(value); break
-      case DEAL_PREFIX: this.requesting.restoreDeal(value); break
-      case TASK_PREFIX: this.requesting.restoreTask(value); break
+      case JOB_PREFIX: this.requesting.recovery.job(value); break
+      case DEAL_PREFIX: this.requesting.recovery.deal(value); break
+      case TASK_PREFIX: this.requesting.recovery.task(value); break
       case HOSTED_PREFIX: this.hosting.restoreAgreement(value); break
       case LEASE_PREFIX: this.hosting.restoreLease(value); break
       case OUTBOX_PREFIX: this.#outbox.restore(value); break
@@ -107,11 +107,14 @@ export class Peer {
         this.hosting.setPolicy(turn, this.hosting.policy, event.hardware)
         this.hosting.setHost(turn, event.host)
         this.#outbox.start(turn)
-        this.requesting.start(turn)
+        this.requesting.recovery.start(turn)
         this.hosting.start(turn)
         break
       case 'tick': this.#tick(turn); break
-      case 'woke': this.requesting.woke(turn); break
+      case 'woke':
+        this.requesting.recovery.woke(turn)
+        this.hosting.woke(turn)
+        break
       case 'message': this.#message(turn, event.from, event.message); break
       case 'peer-connected':
         this.#timers.clear(`gone|${event.peer}`)
@@ -158,9 +161,9 @@ export class Peer {
       case 'commit': this.requesting.commit(turn, from, message); break
       case 'reveal': this.requesting.reveal(turn, from, message); break
       case 'failed': this.requesting.failed(turn, from, message); break
-      case 'closed': this.requesting.closed(turn, message); break
+      case 'closed': this.requesting.closed(turn, from, message); break
       case 'settled':
-        this.requesting.settled(turn, message)
+        this.requesting.settled(turn, from, message)
         this.hosting.settled(turn, from, message)
         break
       case 'close':
@@ -176,7 +179,9 @@ export class Peer {
       if (timer === undefined) return
       if (this.#outbox.timer(turn, timer) || this.hosting.timer(turn, timer) || this.requesting.timer(turn, timer)) continue
       const [kind, peer = ''] = timer.split('|')
-      if (kind === 'gone') this.requesting.gone(turn, peer)
+      if (kind !== 'gone') continue
+      this.requesting.gone(turn, peer)
+      this.hosting.gone(turn, peer)
     }
   }
 }

@@ -31,6 +31,10 @@ export class Outbox {
     return this.#entries.size
   }
 
+  has(key: string): boolean {
+    return this.#entries.has(key)
+  }
+
   add(turn: Turn, key: string, to: string, message: Message, expiresWallMs: number): void {
     const entry: Entry = { v: 1, key, to, message, expiresWallMs, tries: 0 }
     this.#index(entry)
@@ -48,6 +52,11 @@ export class Outbox {
     if (keys?.size === 0) this.#byPeer.delete(entry.to)
     this.#timers.clear(TIMER_PREFIX + key)
     turn.delete(OUTBOX_PREFIX + key)
+  }
+
+  /** The same, on a peer's word: only the one that an entry is for can answer it. */
+  answered(turn: Turn, key: string, from: string): void {
+    if (this.#entries.get(key)?.to === from) this.done(turn, key)
   }
 
   /** Everything for this peer goes out again now: it came back. */

@@ -25,6 +25,11 @@ export class Timers {
     return this.#live.has(id)
   }
 
+  /** When a name is due; undefined when it is not set. */
+  at(id: string): number | undefined {
+    return this.#live.get(id)?.atMonoMs
+  }
+
   get size(): number {
     return this.#live.size
   }

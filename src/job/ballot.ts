@@ -9,9 +9,9 @@ import { deadlineWallMs } from './job.ts'
 import type { Job } from './job.ts'
 import { leaseName } from './deals.ts'
 import type { Deals } from './deals.ts'
-import { leaseKey } from './lease.ts'
+import { leaseKey, verdictKey } from './lease.ts'
 import type { Parts } from './parts.ts'
-import { isLive, liveReplicas, revealedVotes, TASK_PREFIX } from './task.ts'
+import { isLive, liveReplicas, movesOn, revealedVotes, TASK_PREFIX, verdictOf } from './task.ts'
 import type { Replica, ReplicaState, Task, TaskRecord } from './task.ts'
 import { tally } from './vote.ts'
 
@@ -47,12 +47,13 @@ export class Ballot {
     if (replica.state.kind !== 'leased' && replica.state.kind !== 'running') return
     this.setState(turn, job, task, replica, { kind: 'committed', commit })
     turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'committed', peer: replica.provider, code: OK, message: '' })
-    this.#watchStragglers(turn, job, task, replica)
+    this.watchStragglers(turn, job, task, replica)
     this.advance(turn, job, task)
   }
 
   /** Looks at a task as it stands and does what is due. Safe to call at any time, so recovery is one call. */
   advance(turn: Turn, job: Job, task: Task): void {
+    if (job.state.kind !== 'running') return
     if (task.state.kind === 'done') this.#advanceCheck(turn, job, task)
     if (task.state.kind === 'fetching') this.#fetch(turn, job, task)
     if (task.state.kind !== 'active' || task.replicas.some(({ state }) => state.kind === 'closing')) return
@@ -68,14 +69,16 @@ export class Ballot {
 
   reveal(turn: Turn, job: Job, task: Task, replica: Replica, message: MessageOf<'reveal'>): void {
     if (replica.state.kind !== 'closing') return
-    const key = leaseKey({ agreement: replica.agreement, task: task.index, attempt: replica.attempt })
-    this.#parts.outbox.done(turn, `closed-set/${key}`)
     const deal = this.#deals.get(replica.agreement)
-    const opens = deal !== undefined && commitHash(turn.hasher, message.receipt, deal.deal.agreement.providerAddress, message.nonce) === replica.state.commit
+    if (deal === undefined) return
+    const opens = commitHash(turn.hasher, message.receipt, deal.deal.agreement.providerAddress, message.nonce) === replica.state.commit
     if (!opens) {
+      const fault = 'revealed something other than it committed to'
       this.#parts.histories.record(turn, replica.provider, 'wrong')
-      this.setState(turn, job, task, replica, { kind: 'failed', code: 'E_REVEAL_MISMATCH', message: 'revealed something other than it committed to' })
-      turn.notify({ kind: 'caught', job: job.id, task: task.index, peer: replica.provider, message: 'revealed something other than it committed to' })
+      this.setState(turn, job, task, replica, { kind: 'failed', code: 'E_REVEAL_MISMATCH', message: fault })
+      this.tell(turn, task, replica)
+      turn.notify({ kind: 'caught', job: job.id, task: task.index, peer: replica.provider, message: fault })
+      this.#hooks.caught(turn, job, replica.provider)
     } else {
       this.setState(turn, job, task, replica, { kind: 'revealed', receipt: message.receipt, signature: message.signature ?? '', hash: resultHash(turn.hasher, message.receipt.result) })
       turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'revealed', peer: replica.provider, code: OK, message: '' })
@@ -87,9 +90,7 @@ export class Ballot {
   revealDue(turn: Turn, job: Job, task: Task, round: number): void {
     if (task.round !== round) return
     for (const replica of task.replicas) {
-      if (replica.state.kind !== 'closing') continue
-      this.#parts.outbox.done(turn, `closed-set/${leaseKey({ agreement: replica.agreement, task: task.index, attempt: replica.attempt })}`)
-      this.setState(turn, job, task, replica, { kind: 'failed', code: 'E_NO_REVEAL', message: 'did not reveal its result in time' })
+      if (replica.state.kind === 'closing') this.dismiss(turn, job, task, replica, { kind: 'failed', code: 'E_NO_REVEAL', message: 'did not reveal its result in time' })
     }
     this.advance(turn, job, task)
   }
@@ -121,7 +122,7 @@ export class Ballot {
     for (const replica of task.replicas) {
       if (replica.state.kind === 'revealed' && replica.state.hash === hash) {
         this.setState(turn, job, task, replica, { kind: 'failed', code: 'E_RESULT_LOST', message: 'could not hand its result over' })
-        this.#verdict(turn, task, replica, 'rejected', undefined)
+        this.#verdict(turn, task, replica)
       }
     }
     task.state = { kind: 'active' }
@@ -129,16 +130,22 @@ export class Ballot {
     this.advance(turn, job, task)
   }
 
-  /** Ends a live replica from this side and tells its provider. */
-  dismiss(turn: Turn, job: Job, task: Task, replica: Replica, state: ReplicaState, verdict: 'late' | 'cancelled'): void {
+  /** Ends a live replica from this side and tells its provider; should it not hear, its next beat or commit is answered. */
+  dismiss(turn: Turn, job: Job, task: Task, replica: Replica, state: ReplicaState): void {
     if (!isLive(replica)) return
-    const key = leaseKey({ agreement: replica.agreement, task: task.index, attempt: replica.attempt })
-    this.#parts.outbox.done(turn, `closed-set/${key}`)
     this.setState(turn, job, task, replica, state)
-    turn.send(replica.provider, { kind: 'verdict', agreement: replica.agreement, task: task.index, attempt: replica.attempt, verdict, code: verdict === 'late' ? 'E_LATE' : 'E_CANCELLED' })
+    this.tell(turn, task, replica)
+  }
+
+  /** Says once how a replica ended. False when it has not. */
+  tell(turn: Turn, task: Task, replica: Replica): boolean {
+    const verdict = verdictOf(replica)
+    if (verdict !== undefined) turn.send(replica.provider, { kind: 'verdict', agreement: replica.agreement, task: task.index, attempt: replica.attempt, ...verdict })
+    return verdict !== undefined
   }
 
   setState(turn: Turn, job: Job, task: Task, replica: Replica, state: ReplicaState): void {
+    if (replica.state.kind === 'closing') this.#parts.outbox.done(turn, `closed-set/${leaseKey({ agreement: replica.agreement, task: task.index, attempt: replica.attempt })}`)
     replica.state = state
     if (state.kind !== 'leased' && state.kind !== 'running') {
       this.#deals.get(replica.agreement)?.deal.leases.delete(leaseName({ task: task.index, attempt: replica.attempt }))
@@ -152,7 +159,8 @@ export class Ballot {
     turn.put(`${TASK_PREFIX}${job.id}/${task.index}`, record)
   }
 
-  #watchStragglers(turn: Turn, job: Job, task: Task, first: Replica): void {
+  /** Gives slow replicas company when the first one's time is over several times. */
+  watchStragglers(turn: Turn, job: Job, task: Task, first: Replica): void {
     const slow = task.replicas.some(({ state }) => state.kind === 'leased' || state.kind === 'running')
     const timer = `straggler|${job.id}|${task.index}`
     if (slow && !this.#parts.timers.has(timer)) this.#parts.timers.set(timer, turn.now.monoMs + Math.max(STRAGGLER_MIN_MS, STRAGGLER_FACTOR * (turn.now.monoMs - first.sinceMonoMs)))
@@ -178,7 +186,7 @@ export class Ballot {
     const result = this.#resultOf(task, hash)
     if (result === undefined) return
     const failure = failureOf(result)
-    if (failure !== undefined && witnesses < FAILURE_WITNESSES && !task.replicas.some(({ check }) => check)) {
+    if (failure !== undefined && witnesses < FAILURE_WITNESSES && task.alone !== true && !task.replicas.some(({ check }) => check)) {
       turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'retry', peer: this.#winners(task, hash)[0]?.provider ?? '', code: failure.code, message: `${failure.message}; asking a second provider` })
       task.quorum = FAILURE_WITNESSES
       this.store(turn, job, task)
@@ -186,20 +194,24 @@ export class Ballot {
       return
     }
     task.state = { kind: 'fetching', hash, content: result.content, contentBytes: result.contentBytes, exitCode: result.exitCode }
-    for (const replica of liveReplicas(task)) this.dismiss(turn, job, task, replica, { kind: 'lost', code: 'E_NOT_NEEDED' }, replica.state.kind === 'committed' ? 'late' : 'cancelled')
+    for (const replica of liveReplicas(task)) this.dismiss(turn, job, task, replica, replica.state.kind === 'committed' ? { kind: 'late' } : { kind: 'lost', code: 'E_NOT_NEEDED' })
     this.store(turn, job, task)
     this.#fetch(turn, job, task)
   }
 
-  /** A failing result that nobody else can witness: its few voices decide after all. */
-  settleForLess(turn: Turn, job: Job, task: Task): boolean {
-    const [vote] = revealedVotes(task)
-    const result = vote === undefined ? undefined : this.#resultOf(task, vote.hash)
-    if (task.state.kind !== 'active' || vote === undefined || result === undefined || failureOf(result) === undefined || job.document.replication.quorum > 1 || liveReplicas(task).length > 0) return false
-    task.state = { kind: 'fetching', hash: vote.hash, content: result.content, contentBytes: result.contentBytes, exitCode: result.exitCode }
+  /**
+   * Where the job asked for one voice and the task wants a second (a failing program, a spot check), and nobody else can be
+   * had: the one decides after all. Voices that differ never do.
+   */
+  settleForLess(turn: Turn, job: Job, task: Task): void {
+    const voices = task.replicas.filter(({ state }) => state.kind === 'committed' || state.kind === 'revealed')
+    const opinions = new Set(revealedVotes(task).map(({ hash }) => hash))
+    const working = task.replicas.some(({ state }) => state.kind === 'leased' || state.kind === 'running' || state.kind === 'closing')
+    if (task.state.kind !== 'active' || job.document.replication.quorum > 1 || task.quorum === 1 || voices.length === 0 || opinions.size > 1 || working) return
+    task.quorum = 1
+    task.alone = true
     this.store(turn, job, task)
-    this.#fetch(turn, job, task)
-    return true
+    this.advance(turn, job, task)
   }
 
   #fetch(turn: Turn, job: Job, task: Task): void {
@@ -226,8 +238,8 @@ export class Ballot {
       const { state } = replica
       if (state.kind === 'revealed' && state.hash === hash) {
         this.#parts.histories.record(turn, replica.provider, 'completed', { replicated })
-        this.#verdict(turn, task, replica, 'accepted', undefined)
         this.setState(turn, job, task, replica, { kind: 'accepted', hash })
+        this.#verdict(turn, task, replica)
       } else if (state.kind === 'revealed') {
         this.#convict(turn, job, task, replica, state.hash, opposing)
       } else if (state.kind === 'failed' && !movesOn(state.code)) {
@@ -238,19 +250,20 @@ export class Ballot {
 
   #convict(turn: Turn, job: Job, task: Task, replica: Replica, hash: string, opposing: { receipt: Receipt, signature: string } | undefined): void {
     this.#parts.histories.record(turn, replica.provider, 'wrong')
-    this.#verdict(turn, task, replica, 'rejected', opposing)
     this.setState(turn, job, task, replica, { kind: 'rejected', hash })
+    this.#verdict(turn, task, replica, opposing)
     const deal = this.#deals.get(replica.agreement)
     if (deal !== undefined) deal.deal.wrong++
     turn.notify({ kind: 'caught', job: job.id, task: task.index, peer: replica.provider, message: 'its result differs from the one that the quorum agreed on' })
     this.#hooks.caught(turn, job, replica.provider)
   }
 
-  #verdict(turn: Turn, task: Task, replica: Replica, verdict: 'accepted' | 'rejected', opposing: { receipt: Receipt, signature: string } | undefined): void {
+  /** Says how a revealed replica ended until its provider answers; a rejection with the evidence against it. */
+  #verdict(turn: Turn, task: Task, replica: Replica, opposing?: { receipt: Receipt, signature: string }): void {
     const id = { agreement: replica.agreement, task: task.index, attempt: replica.attempt }
-    this.#parts.outbox.add(turn, `verdict/${leaseKey(id)}`, replica.provider, {
-      kind: 'verdict', ...id, verdict, code: verdict === 'accepted' ? OK : 'E_RESULT_DIFFERS', ...opposing === undefined ? {} : { opposing }
-    }, turn.now.wallMs + PARAMS.keepResultMs)
+    const verdict = verdictOf(replica)
+    if (verdict === undefined) return
+    this.#parts.outbox.add(turn, verdictKey(id), replica.provider, { kind: 'verdict', ...id, ...verdict, ...opposing === undefined ? {} : { opposing } }, turn.now.wallMs + PARAMS.keepResultMs)
   }
 
   /** A spot check on a task whose answer is known: same messages, so its provider cannot tell. */
@@ -263,8 +276,8 @@ export class Ballot {
       if (!replica.check || replica.state.kind !== 'revealed') continue
       if (replica.state.hash === hash) {
         this.#parts.histories.record(turn, replica.provider, 'completed', { replicated: true })
-        this.#verdict(turn, task, replica, 'accepted', undefined)
         this.setState(turn, job, task, replica, { kind: 'accepted', hash })
+        this.#verdict(turn, task, replica)
       } else {
         this.#convict(turn, job, task, replica, replica.state.hash, undefined)
       }
@@ -276,9 +289,4 @@ export class Ballot {
 function failureOf(result: RunResult): { code: `E_${string}`, message: string } | undefined {
   if (result.status === 'trapped') return { code: result.trap, message: `the program trapped (${result.trap})` }
   return result.exitCode === 0 ? undefined : { code: 'E_EXIT', message: `the program ended with exit code ${result.exitCode}` }
-}
-
-/** Failures that say nothing about the program or the provider's skill: its task simply moves. */
-export function movesOn(code: string): boolean {
-  return code.startsWith('E_HOST_') || code === 'E_CANCELLED' || code === 'E_NOT_NEEDED'
 }

@@ -17,6 +17,8 @@ import type { Parts } from './parts.ts'
 export const DEAL_PREFIX = 'deal/'
 /** Leases in flight beyond the slots, so that a provider never waits a round trip for its next task. */
 const QUEUE_FACTOR = 2
+/** Agreements are numbered in 16 bits; their time of making tells later ones of the same number apart. */
+const MAX_ATTEMPT_NUMBERS = 65_536
 
 export type DealRecord = { v: 1, id: string, job: string, provider: string, payee: string, agreement: Agreement, state: 'proposed' | 'active' }
 
@@ -50,6 +52,8 @@ export function room(deal: Deal, plenty: boolean): number {
 export class Deals {
   readonly #parts: Parts
   readonly #byId = new Map<string, { job: Job, deal: Deal }>()
+  /** Agreements of jobs that are not forgotten, ended ones too: what was on its way still arrives. */
+  readonly #jobs = new Map<string, Job>()
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -57,6 +61,21 @@ export class Deals {
 
   get(id: string): { job: Job, deal: Deal } | undefined {
     return this.#byId.get(id)
+  }
+
+  /** The job of an agreement, though it may have ended. */
+  jobOf(id: string): Job | undefined {
+    return this.#jobs.get(id)
+  }
+
+  /** An agreement of a former life that had ended, as its job's tasks remember it. */
+  remember(id: string, job: Job): void {
+    this.#jobs.set(id, job)
+  }
+
+  /** Nothing is known of this job any more. */
+  forget(job: Job): void {
+    for (const [id, of] of this.#jobs) if (of === job) this.#jobs.delete(id)
   }
 
   with(peer: string): { job: Job, deal: Deal }[] {
@@ -78,13 +97,13 @@ export class Deals {
   }
 
   /** A new deal for this bid; nothing is said before `propose`, which carries its first leases. */
-  open(turn: Turn, job: Job, bid: Bid, slots: number, attempt: number): Deal {
+  open(turn: Turn, job: Job, bid: Bid, slots: number): Deal {
     const { self } = this.#parts
     const agreement: Agreement = {
       v: 1, job: job.id, requester: self.identity.peer, provider: bid.identity.peer,
       requesterAddress: self.identity.address, providerAddress: bid.identity.address, payee: bid.identity.payee,
       chainId: self.chainId, contract: self.contract, paramsHash: self.paramsHash,
-      programRoot: ZERO_BYTES32, initialRoot: ZERO_BYTES32, meterVersion: 0, attempt, slots, taskPriceWei: bid.taskPriceWei,
+      programRoot: ZERO_BYTES32, initialRoot: ZERO_BYTES32, meterVersion: 0, attempt: job.proposals++ % MAX_ATTEMPT_NUMBERS, slots, taskPriceWei: bid.taskPriceWei,
       exposureSequence: 0, exposureWei: 0n, createdWallMs: turn.now.wallMs, expiresWallMs: deadlineWallMs(job) + MINUTE_MS
     }
     const id = toHex(agreementDigest(turn.hasher, self.separator, agreement))
@@ -138,6 +157,7 @@ export class Deals {
 
   #add(job: Job, deal: Deal): void {
     this.#byId.set(deal.id, { job, deal })
+    this.#jobs.set(deal.id, job)
     job.deals.set(deal.id, deal)
   }
 }

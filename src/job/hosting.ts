@@ -12,58 +12,67 @@ import type { Receipt, RunResult, Usage } from '../documents/receipt.ts'
 import type { Hardware } from '../documents/resources.ts'
 import { toHex } from '../codec/hasher.ts'
 import type { ErrorCode } from '../errors.ts'
-import { closedBecause, decideBid } from '../market/bidding.ts'
 import { Capacity } from '../market/capacity.ts'
-import type { SharePolicy } from '../market/share.ts'
+import type { SharePolicy } from '../documents/share.ts'
 import { PARAMS } from '../params.ts'
+import { Bidder } from './bidder.ts'
+import type { HostSide } from './bidder.ts'
 import { leaseKey, leaseRecord, LEASE_PREFIX } from './lease.ts'
 import type { Lease, LeaseRecord, LeaseState } from './lease.ts'
 import type { Parts } from './parts.ts'
 
-/** Offers remembered, so that a proposal can be checked against what was offered. */
-const MAX_OFFERS = 1024
 /** Agreements held at once; far beyond what a home PC can serve. */
 const MAX_HOSTED = 256
 /** Suspended for its owner longer than this, a host hands its tasks back. */
 const HAND_BACK_MS = 60_000
+/** Ended agreements remembered, so that a proposal that arrives again does not bring one back. */
+const MAX_ENDED = 1024
 export const HOSTED_PREFIX = 'hosted/'
 
 type HostedRecord = { v: 1, id: string, agreement: Agreement, signature: string, offer: Offer }
-interface Hosted extends HostedRecord { leases: Map<string, Lease> }
+interface Hosted extends HostedRecord {
+  leases: Map<string, Lease>
+  /** The last attempt taken of each task: attempts grow, so an earlier one is an old message. In memory only. */
+  taken: Map<number, number>
+  /** Its slots are held. Not so while it only waits for verdicts: then others may have the computer. */
+  reserved: boolean
+}
 
-/** Codes of failures that say nothing about the program: its task simply moves. */
 const HOST_LEFT: ErrorCode = 'E_HOST_LEFT'
 
 /** The provider side of a peer: bids, agreements, leases, commits and reveals. */
 export class Hosting {
   readonly #parts: Parts
   readonly capacity: Capacity
-  #policy: SharePolicy
-  #host: HostState
-  #draining = false
-  #suspended = false
-  readonly #offers = new Map<string, Offer>()
+  readonly #bidder: Bidder
   readonly #hosted = new Map<string, Hosted>()
-  readonly #declines = new Map<string, number>()
+  readonly #ended = new Set<string>()
+  #side: HostSide
+  #suspended = false
 
   constructor(parts: Parts, policy: SharePolicy, hardware: Hardware, host: HostState) {
     this.#parts = parts
-    this.#policy = policy
-    this.#host = host
+    this.#side = { policy, host, draining: false }
     this.capacity = new Capacity(hardware)
+    this.#bidder = new Bidder(parts, this.capacity)
   }
 
   get policy(): SharePolicy {
-    return this.#policy
+    return this.#side.policy
   }
 
   /** Declines by code since the start, for `why idle`. */
   get declines(): ReadonlyMap<string, number> {
-    return this.#declines
+    return this.#bidder.declines
   }
 
   get leases(): Lease[] {
     return [...this.#hosted.values()].flatMap(({ leases }) => [...leases.values()])
+  }
+
+  /** Sizes of what could grow. */
+  sizes(): { agreements: number, leases: number } {
+    return { agreements: this.#hosted.size, leases: this.leases.length }
   }
 
   get agreements(): readonly { id: string, agreement: Agreement, leases: number }[] {
@@ -82,10 +91,17 @@ export class Hosting {
   }
 
   closedBecause(): { code: ErrorCode, message: string } | undefined {
-    return closedBecause({ policy: this.#policy, host: this.#host, draining: this.#draining })
+    return this.#bidder.closedBecause(this.#side)
   }
 
   start(turn: Turn): void {
+    // Agreements with work first: what they promised is kept, even if the owner lends less since.
+    for (const hosted of this.#hosted.values()) {
+      if (!hasWork(hosted)) continue
+      hosted.reserved = true
+      this.capacity.restore(hosted.id, hosted.agreement.slots, hosted.offer.resources)
+    }
+    for (const hosted of this.#hosted.values()) hosted.reserved = this.#reserve(turn, hosted)
     for (const hosted of this.#hosted.values()) {
       this.#touch(turn, hosted)
       if (hosted.leases.size > 0) this.#beat(turn, hosted)
@@ -105,52 +121,42 @@ export class Hosting {
 
   restoreAgreement(value: StoredRecord): void {
     const record = value as HostedRecord
-    this.#hosted.set(record.id, { ...record, leases: new Map() })
-    this.capacity.restore(record.id, record.agreement.slots, record.offer.resources)
+    this.#hosted.set(record.id, { ...record, leases: new Map(), taken: new Map(), reserved: false })
   }
 
   restoreLease(value: StoredRecord): void {
     const { agreement, task, attempt, state } = value as LeaseRecord
-    this.#hosted.get(agreement)?.leases.set(leaseKey({ agreement, task, attempt }), { agreement, task, attempt, state })
+    const hosted = this.#hosted.get(agreement)
+    hosted?.leases.set(leaseKey({ agreement, task, attempt }), { agreement, task, attempt, state })
+    hosted?.taken.set(task, Math.max(attempt, hosted.taken.get(task) ?? 0))
+  }
+
+  /** We slept: requesters hear at once that their work goes on. */
+  woke(turn: Turn): void {
+    for (const hosted of this.#hosted.values()) if (hosted.leases.size > 0) this.#beat(turn, hosted)
   }
 
   setPolicy(turn: Turn, policy: SharePolicy, hardware: Hardware): void {
-    this.#policy = policy
+    this.#side = { ...this.#side, policy }
     this.capacity.resize(hardware)
     this.#ownerChanged(turn)
     this.#advertise(turn)
   }
 
   setHost(turn: Turn, host: HostState): void {
-    this.#host = host
+    this.#side = { ...this.#side, host }
     this.#ownerChanged(turn)
   }
 
   /** Take nothing new; give back what has not begun; let the rest finish. */
   drain(turn: Turn): void {
-    this.#draining = true
+    this.#side = { ...this.#side, draining: true }
     for (const lease of this.leases) if (lease.state.kind === 'queued') this.#fail(turn, lease, 'E_HOST_DRAINING', 'the host is shutting down')
     this.#advertise(turn)
   }
 
   offer(turn: Turn, offer: Offer): void {
-    if (offer.requester === this.#parts.self.identity.peer || offer.deadlineWallMs <= turn.now.wallMs) return
-    this.#offers.delete(offer.job)
-    this.#offers.set(offer.job, offer)
-    if (this.#offers.size > MAX_OFFERS) this.#offers.delete(this.#offers.keys().next().value ?? '')
-    const decision = decideBid(offer, this.#view(turn, offer.requester))
-    if (decision.kind === 'bid') {
-      const { identity } = this.#parts.self
-      turn.send(offer.requester, { kind: 'bid', bid: {
-        v: 1, job: offer.job, round: offer.round, identity, slots: decision.slots, startMs: 0, expiresWallMs: turn.now.wallMs + PARAMS.bidLifeMs,
-        hardware: this.capacity.total, region: this.#policy.region, terms: { mode: 'free' }, taskPriceWei: 0n, bondWei: 0n, exposureWei: 0n
-      } })
-      return
-    }
-    this.#declines.set(decision.code, (this.#declines.get(decision.code) ?? 0) + 1)
-    if (turn.random() * 65_535 <= offer.declineShare) {
-      turn.send(offer.requester, { kind: 'decline', decline: { v: 1, job: offer.job, round: offer.round, code: decision.code, message: decision.message, unmet: decision.unmet } })
-    }
+    this.#bidder.offer(turn, offer, this.#side)
   }
 
   propose(turn: Turn, from: string, message: MessageOf<'propose'>): void {
@@ -158,18 +164,19 @@ export class Hosting {
     const id = toHex(agreementDigest(turn.hasher, this.#parts.self.separator, agreement))
     const known = this.#hosted.get(id)
     if (known !== undefined) {
+      if (known.agreement.requester !== from) return
       turn.send(from, { kind: 'agreed', agreement: id })
       this.#take(turn, known, message.leases)
       return
     }
-    const refusal = this.#refusal(turn, from, agreement)
-    const offer = this.#offers.get(agreement.job)
-    if (refusal !== undefined || offer === undefined) {
-      turn.send(from, { kind: 'refused', agreement: id, code: refusal?.code ?? 'E_OFFER_UNKNOWN', message: refusal?.message ?? 'knows no such offer' })
+    const answer = this.#accepts(turn, from, id, agreement)
+    if (answer.kind === 'refused') {
+      turn.send(from, { kind: 'refused', agreement: id, code: answer.code, message: answer.message })
       return
     }
+    const { offer } = answer
     const record: HostedRecord = { v: 1, id, agreement, signature: message.signature ?? '', offer }
-    const hosted = { ...record, leases: new Map<string, Lease>() }
+    const hosted: Hosted = { ...record, leases: new Map(), taken: new Map(), reserved: true }
     this.#hosted.set(id, hosted)
     this.capacity.reserve(id, agreement.slots, offer.resources)
     turn.put(HOSTED_PREFIX + id, record)
@@ -211,7 +218,7 @@ export class Hosting {
     if (lease === undefined || (lease.state.kind !== 'committed' && lease.state.kind !== 'revealed')) return
     const { receipt, nonce } = lease.state
     if (lease.state.kind === 'committed') {
-      if (message.set.task !== lease.task || !message.set.commits.includes(lease.state.commit)) return
+      if (message.set.job !== this.#hosted.get(lease.agreement)?.agreement.job || message.set.task !== lease.task || !message.set.commits.includes(lease.state.commit)) return
       this.#parts.outbox.done(turn, `commit/${leaseKey(lease)}`)
       this.#set(turn, lease, { kind: 'revealed', receipt, nonce })
       this.#parts.outbox.add(turn, `reveal/${leaseKey(lease)}`, from, { kind: 'reveal', receipt, nonce }, turn.now.wallMs + PARAMS.keepResultMs)
@@ -255,7 +262,8 @@ export class Hosting {
     const hosted = this.#hosted.get(id.agreement)
     const lease = hosted?.leases.get(leaseKey(id))
     if (hosted === undefined || lease === undefined || lease.state.kind !== 'running') {
-      if (lease === undefined) turn.do({ kind: 'release-result', lease: id, content: result.content })
+      // Twice the same news of a committed run is one; any other run that ends here nobody waits for.
+      if (lease?.state.kind !== 'committed' && lease?.state.kind !== 'revealed') turn.do({ kind: 'release-result', lease: id, content: result.content })
       return
     }
     const receipt: Receipt = { agreement: id.agreement, task: id.task, attempt: id.attempt, result, usage, finalRoot: ZERO_BYTES32 }
@@ -276,6 +284,13 @@ export class Hosting {
     this.#pump(turn, hosted)
   }
 
+  /** A requester went away: what it holds but does not use is free again; its running tasks go on for a while. */
+  gone(turn: Turn, peer: string): void {
+    for (const hosted of [...this.#hosted.values()]) {
+      if (hosted.agreement.requester === peer && hosted.leases.size === 0) this.#end(turn, hosted, 'E_REQUESTER_GONE')
+    }
+  }
+
   /** True when `timer` was one of ours. */
   timer(turn: Turn, timer: string): boolean {
     const [kind, agreement = '', task, attempt] = timer.split('|')
@@ -285,10 +300,7 @@ export class Hosting {
         if (hosted !== undefined && hosted.leases.size > 0) this.#beat(turn, hosted)
         return true
       case 'hosted-idle':
-        if (hosted !== undefined && hosted.leases.size === 0) {
-          turn.send(hosted.agreement.requester, { kind: 'close', agreement, code: 'E_AGREEMENT_IDLE', message: 'nothing was leased for a minute' })
-          this.#end(turn, hosted, 'E_AGREEMENT_IDLE')
-        }
+        if (hosted !== undefined) this.#idle(turn, hosted)
         return true
       case 'keep': {
         const lease = hosted?.leases.get(leaseKey({ agreement, task: Number(task), attempt: Number(attempt) }))
@@ -302,23 +314,10 @@ export class Hosting {
     }
   }
 
-  #view(turn: Turn, requester: string): Parameters<typeof decideBid>[1] {
-    return { policy: this.#policy, capacity: this.capacity, host: this.#host, draining: this.#draining, history: this.#parts.histories.get(requester, turn.now.wallMs) }
-  }
-
-  #refusal(turn: Turn, from: string, agreement: Agreement): { code: ErrorCode, message: string } | undefined {
-    const { self } = this.#parts
-    const offer = this.#offers.get(agreement.job)
-    if (offer === undefined) return { code: 'E_OFFER_UNKNOWN', message: 'knows no such offer' }
-    if (agreement.requester !== from || offer.requester !== from) return { code: 'E_AGREEMENT_PARTY', message: 'the requester is another' }
-    if (agreement.provider !== self.identity.peer || agreement.providerAddress !== self.identity.address || agreement.payee !== self.identity.payee) return { code: 'E_AGREEMENT_PARTY', message: 'the provider is another' }
-    if (agreement.paramsHash !== self.paramsHash) return { code: 'E_PARAMS', message: 'speaks another version of the protocol' }
-    if (agreement.chainId !== self.chainId || agreement.contract !== self.contract) return { code: 'E_AGREEMENT_CHAIN', message: 'is on another chain' }
-    if (agreement.expiresWallMs <= turn.now.wallMs || agreement.createdWallMs > turn.now.wallMs + PARAMS.clockSkewMs) return { code: 'E_AGREEMENT_TIME', message: 'the agreement is over or in the future: check the clocks' }
-    if (this.#hosted.size >= MAX_HOSTED) return { code: 'E_HOST_BUSY', message: 'holds too many agreements' }
-    const decision = decideBid(offer, this.#view(turn, from))
-    if (decision.kind === 'decline') return decision
-    return decision.slots < agreement.slots ? { code: 'E_HOST_BUSY', message: `has room for ${decision.slots} tasks, not ${agreement.slots}` } : undefined
+  #accepts(turn: Turn, from: string, id: string, agreement: Agreement): ReturnType<Bidder['check']> {
+    if (this.#ended.has(id)) return { kind: 'refused', code: 'E_AGREEMENT_ENDED', message: 'the agreement has ended' }
+    if (this.#hosted.size >= MAX_HOSTED) return { kind: 'refused', code: 'E_HOST_BUSY', message: 'holds too many agreements' }
+    return this.#bidder.check(turn, from, agreement, this.#side)
   }
 
   /** The agreement, when it is this requester's; a requester of an unknown one learns that it is void. */
@@ -343,15 +342,19 @@ export class Hosting {
   #take(turn: Turn, hosted: Hosted, refs: readonly LeaseRef[]): void {
     for (const ref of refs) {
       const id = { agreement: hosted.id, ...ref }
-      if (hosted.leases.has(leaseKey(id)) || ref.task >= hosted.offer.tasks) continue
+      if (ref.attempt <= (hosted.taken.get(ref.task) ?? -1) || ref.task >= hosted.offer.tasks) continue
       if (hosted.leases.size >= MAX_LEASES_A_MESSAGE) break
+      hosted.taken.set(ref.task, ref.attempt)
       const lease: Lease = { ...id, state: { kind: 'queued' } }
       hosted.leases.set(leaseKey(id), lease)
       this.#set(turn, lease, lease.state)
-      if (this.#draining) this.#fail(turn, lease, 'E_HOST_DRAINING', 'the host is shutting down')
+      hosted.reserved = this.#reserve(turn, hosted)
+      if (this.#side.draining) this.#fail(turn, lease, 'E_HOST_DRAINING', 'the host is shutting down')
+      else if (!hosted.reserved) this.#fail(turn, lease, 'E_HOST_BUSY', 'works for somebody else by now')
     }
     this.#pump(turn, hosted)
     const beat = `beat|${hosted.id}`
+    if (this.#suspended && !this.#parts.timers.has('hand-back')) this.#parts.timers.set('hand-back', turn.now.monoMs + HAND_BACK_MS)
     if (hosted.leases.size > 0 && !this.#parts.timers.has(beat)) this.#parts.timers.set(beat, turn.now.monoMs + PARAMS.beatMs)
   }
 
@@ -370,7 +373,29 @@ export class Hosting {
       turn.do({ kind: 'run', lease: { agreement, task, attempt }, job: hosted.agreement.job, requester: hosted.agreement.requester, offer: hosted.offer })
       turn.notify({ kind: 'hosting', job: hosted.agreement.job, requester: hosted.agreement.requester, task, state: 'running', code: OK, message: '' })
     }
+    if (!hasWork(hosted)) this.#touch(turn, hosted)
     if (waiting.length > 0) turn.do({ kind: 'prefetch', job: hosted.agreement.job, requester: hosted.agreement.requester, agreement: hosted.id, tasks: waiting })
+  }
+
+  /** Nothing came for a while: an empty agreement ends, one that only waits for verdicts lets go of its slots. */
+  #idle(turn: Turn, hosted: Hosted): void {
+    if (hosted.leases.size === 0) {
+      turn.send(hosted.agreement.requester, { kind: 'close', agreement: hosted.id, code: 'E_AGREEMENT_IDLE', message: 'nothing was leased for a minute' })
+      this.#end(turn, hosted, 'E_AGREEMENT_IDLE')
+    } else if (!hasWork(hosted)) {
+      hosted.reserved = false
+      this.capacity.release(hosted.id)
+      this.#advertise(turn)
+    }
+  }
+
+  /** Whether the slots of an agreement are held, now that there is work for them again. */
+  #reserve(turn: Turn, { id, agreement, offer, reserved }: Hosted): boolean {
+    if (reserved) return true
+    if (this.capacity.slotsFor(offer.resources) < agreement.slots) return false
+    this.capacity.reserve(id, agreement.slots, offer.resources)
+    this.#advertise(turn)
+    return true
   }
 
   #fail(turn: Turn, lease: Lease, code: ErrorCode, message: string): void {
@@ -407,6 +432,8 @@ export class Hosting {
   #end(turn: Turn, hosted: Hosted, code: ErrorCode): void {
     for (const lease of hosted.leases.values()) this.#drop(turn, hosted, lease, code)
     this.#hosted.delete(hosted.id)
+    this.#ended.add(hosted.id)
+    if (this.#ended.size > MAX_ENDED) this.#ended.delete(this.#ended.values().next().value ?? '')
     this.capacity.release(hosted.id)
     this.#parts.timers.clear(`beat|${hosted.id}`)
     this.#parts.timers.clear(`hosted-idle|${hosted.id}`)
@@ -426,7 +453,7 @@ export class Hosting {
   }
 
   #ownerChanged(turn: Turn): void {
-    const suspend = this.#policy.onlyWhenIdle && this.#host.ownerActive
+    const suspend = this.#side.policy.onlyWhenIdle && this.#side.host.ownerActive
     if (suspend === this.#suspended) return
     this.#suspended = suspend
     turn.do({ kind: 'suspend-runs', suspend })
@@ -451,4 +478,9 @@ export class Hosting {
   #advertise(turn: Turn): void {
     turn.do({ kind: 'advertise', open: this.closedBecause() === undefined, free: this.capacity.free() })
   }
+}
+
+function hasWork({ leases }: Hosted): boolean {
+  for (const { state } of leases.values()) if (state.kind === 'queued' || state.kind === 'running') return true
+  return false
 }

@@ -2,8 +2,8 @@ import type { ErrorShape } from '../errors.ts'
 import { taskCount } from '../documents/job.ts'
 import type { JobDocument } from '../documents/job.ts'
 import { Refusals } from '../market/tender.ts'
-import type { Tender } from '../market/tender.ts'
-import type { Bid } from '../documents/bid.ts'
+import type { Spare, Tender } from '../market/tender.ts'
+import type { Turn } from '../core/turn.ts'
 import type { Deal } from './deals.ts'
 import type { Task } from './task.ts'
 
@@ -30,17 +30,22 @@ export interface Job extends JobRecord {
   deals: Map<string, Deal>
   tender: Tender | undefined
   /** Unexpired bids not taken up: the spares. Best first. */
-  spares: Bid[]
+  spares: Spare[]
   refusals: Refusals
   /** Providers needed beyond those agreed with, because a task found none that may vote on it. */
   blocked: boolean
-  emptyRounds: number
+  /** Rounds of asking since the last agreement was proposed. */
+  fruitlessRounds: number
+  /** Providers that failed by their own trouble get nothing for a while; `times` counts the troubles in a row. */
+  resting: Map<string, { times: number, untilMonoMs: number }>
+  /** Agreements proposed in this life: numbers them. */
+  proposals: number
 }
 
 export function newJob(record: JobRecord): Job {
   return {
     ...record, taskCount: taskCount(record.document), nextTask: 0, tasks: new Map(), queue: new Set(), done: 0, failed: 0,
-    deals: new Map(), tender: undefined, spares: [], refusals: new Refusals(), blocked: false, emptyRounds: 0
+    deals: new Map(), tender: undefined, spares: [], refusals: new Refusals(), blocked: false, fruitlessRounds: 0, resting: new Map(), proposals: 0
   }
 }
 
@@ -48,8 +53,17 @@ export function jobRecord({ v, id, document, createdWallMs, offerRound, begun, s
   return { v, id, document, createdWallMs, offerRound, begun, state }
 }
 
+export function storeJob(turn: Turn, job: Job): void {
+  turn.put(JOB_PREFIX + job.id, jobRecord(job))
+}
+
 export function deadlineWallMs(job: Pick<Job, 'createdWallMs' | 'document'>): number {
   return job.createdWallMs + job.document.limits.totalMs
+}
+
+/** As a function, because what is called in between may end a job. */
+export function isRunning(job: Job): boolean {
+  return job.state.kind === 'running'
 }
 
 /** Tasks not made yet, and those queued again. */

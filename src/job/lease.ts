@@ -26,3 +26,8 @@ export function leaseKey({ agreement, task, attempt }: LeaseId): string {
 export function leaseRecord({ agreement, task, attempt, state }: Lease): LeaseRecord {
   return { v: 1, agreement, task, attempt, state }
 }
+
+/** Under this name a verdict waits in the outbox for its answer. */
+export function verdictKey(id: LeaseId): string {
+  return `verdict/${leaseKey(id)}`
+}

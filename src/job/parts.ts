@@ -13,6 +13,14 @@ export interface Self {
   paramsHash: string
 }
 
+/** How this node's owner asks. */
+export interface RequesterSettings {
+  /** How long bids are awaited when the policy wants more. */
+  bidWindowMs: number
+  /** Most providers of one job at once. */
+  maxProviders: number
+}
+
 /** The mechanics that the machines inside one peer share. */
 export interface Parts {
   self: Self

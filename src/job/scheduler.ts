@@ -1,23 +1,29 @@
 import { OK } from '../core/effect.ts'
 import type { Turn } from '../core/turn.ts'
 import type { LeaseRef } from '../documents/message.ts'
+import type { ErrorCode } from '../errors.ts'
 import { trustedAlone } from '../reputation/adaptive.ts'
-import { MINUTE_MS } from '../units.ts'
+import { MINUTE_MS, SECOND_MS } from '../units.ts'
 import type { Ballot } from './ballot.ts'
 import { leaseName, room } from './deals.ts'
 import type { Deal, Deals } from './deals.ts'
-import { waitingCount } from './job.ts'
+import { isRunning, waitingCount } from './job.ts'
 import type { Job } from './job.ts'
 import type { Parts } from './parts.ts'
-import type { RequesterSettings } from './requesting.ts'
-import { freshTask, hasFailedAt, hasVoice, liveReplicas, wantedReplicas } from './task.ts'
+import type { RequesterSettings } from './parts.ts'
+import { freshTask, hasFailedAt, hasVoice, isLive, isSpent, liveReplicas, wantedReplicas } from './task.ts'
 import type { Task } from './task.ts'
 import type { Tendering } from './tendering.ts'
 
 /** Queued tasks looked at in one pass, so that many unplaceable ones cannot make every event slow. */
 const MAX_SCAN = 256
-/** Rounds without a bid after which a failing result needs no second witness. */
+/** Rounds of asking in vain after which nobody else can be had: a failing result needs no second witness, a failed host tries again. */
 const WITNESS_ROUNDS = 2
+/** A provider that failed by its own trouble rests this long, doubled with each trouble in a row. */
+const FIRST_REST_MS = 1 * SECOND_MS
+const LAST_REST_MS = 30 * SECOND_MS
+/** Providers whose troubles are remembered, a job. */
+const MAX_RESTING = 256
 
 /** Decides which provider gets which task, and when more providers are needed. */
 export class Scheduler {
@@ -36,7 +42,7 @@ export class Scheduler {
   }
 
   enqueue(job: Job, task: Task): void {
-    if (wantedReplicas(task) > 0) job.queue.add(task.index)
+    if (job.state.kind === 'running' && wantedReplicas(task) > 0) job.queue.add(task.index)
     else job.queue.delete(task.index)
   }
 
@@ -47,23 +53,61 @@ export class Scheduler {
     do {
       job.blocked = false
       this.#placeAll(turn, job, fresh)
-    } while (this.#needsProvider(job) && this.#engage(turn, job))
+    } while (this.#needsProvider(turn, job) && this.#engage(turn, job))
     this.#say(turn, job, fresh)
-    if (!this.#needsProvider(job)) return
-    if (job.blocked && job.emptyRounds >= WITNESS_ROUNDS) for (const index of job.queue) this.#settleForLess(turn, job, index)
-    this.#tendering.open(turn, job)
+    if (!this.#needsProvider(turn, job)) return
+    if (job.blocked && job.fruitlessRounds >= WITNESS_ROUNDS) for (const index of [...job.queue]) this.#settleForLess(turn, job, index)
+    if (isRunning(job)) this.#tendering.open(turn, job)
+  }
+
+  /** A deal is over before its work is: what was not revealed moves on. */
+  lose(turn: Turn, job: Job, deal: Deal, code: ErrorCode, options: { tell: boolean }): void {
+    const away = code === 'E_PEER_SILENT' || code === 'E_PEER_LOST'
+    let lost = 0
+    for (const task of job.tasks.values()) {
+      for (const replica of task.replicas) {
+        if (replica.agreement !== deal.id || !isLive(replica)) continue
+        lost++
+        this.#ballot.setState(turn, job, task, replica, { kind: 'lost', code })
+        if (deal.said && job.begun) turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'retry', peer: deal.provider, code, message: away ? 'its provider went away' : '' })
+        this.enqueue(job, task)
+      }
+    }
+    if (away && lost > 0) this.#parts.histories.record(turn, deal.provider, 'failed')
+    this.#deals.end(turn, deal, away && lost === 0 ? 'E_AGREEMENT_IDLE' : code, '', options)
+    for (const index of [...job.queue]) {
+      const task = job.tasks.get(index)
+      if (task !== undefined) this.#ballot.advance(turn, job, task)
+    }
+  }
+
+  /** A host in trouble gets nothing for a while: else one that fails at once would use up every attempt. */
+  rest(turn: Turn, job: Job, provider: string): void {
+    const { times } = job.resting.get(provider) ?? { times: 0 }
+    const untilMonoMs = turn.now.monoMs + Math.min(FIRST_REST_MS * 2 ** times, LAST_REST_MS)
+    job.resting.delete(provider)
+    job.resting.set(provider, { times: times + 1, untilMonoMs })
+    if (job.resting.size > MAX_RESTING) job.resting.delete(job.resting.keys().next().value ?? '')
+    const timer = `rested|${job.id}`
+    if ((this.#parts.timers.at(timer) ?? Number.POSITIVE_INFINITY) > untilMonoMs) this.#parts.timers.set(timer, untilMonoMs)
+  }
+
+  /** The first of those that rest may work again. */
+  rested(turn: Turn, job: Job): void {
+    const nextMonoMs = Math.min(...[...job.resting.values()].map(({ untilMonoMs }) => untilMonoMs).filter((atMonoMs) => atMonoMs > turn.now.monoMs))
+    if (nextMonoMs !== Number.POSITIVE_INFINITY) this.#parts.timers.set(`rested|${job.id}`, nextMonoMs)
+    this.pump(turn, job)
   }
 
   #settleForLess(turn: Turn, job: Job, index: number): void {
     const task = job.tasks.get(index)
-    if (task !== undefined && this.#ballot.settleForLess(turn, job, task)) job.queue.delete(index)
+    if (task !== undefined && awake(turn, job).every(({ provider, payee }) => hasVoice(task, provider, payee))) this.#ballot.settleForLess(turn, job, task)
   }
 
   /** Whether the slots agreed on fall short of the work, or some task found nobody who may take it. */
-  #needsProvider(job: Job): boolean {
+  #needsProvider(turn: Turn, job: Job): boolean {
     if (job.deals.size >= this.#settings.maxProviders) return false
-    const slots = [...job.deals.values()].reduce((sum, deal) => sum + deal.agreement.slots, 0)
-    return job.blocked || (waitingCount(job) > 0 && slots < this.#load(job))
+    return job.blocked || (waitingCount(job) > 0 && slotsOf(awake(turn, job)) < this.#load(job))
   }
 
   /** Replicas running and wanted. */
@@ -77,19 +121,17 @@ export class Scheduler {
   /** Opens a deal with the best spare; false when there is none. */
   #engage(turn: Turn, job: Job): boolean {
     if ([...job.deals.values()].some((deal) => !deal.said && deal.leases.size === 0)) return false
-    const bid = this.#tendering.take(turn, job)
+    const bid = this.#tendering.take(turn, job, ({ identity }) => !rests(turn, job, identity.peer) && mayServe(job, identity.peer, identity.payee))
     if (bid === undefined) return false
-    const slots = [...job.deals.values()].reduce((sum, deal) => sum + deal.agreement.slots, 0)
-    const useful = Math.max(1, Math.min(waitingCount(job), this.#load(job) - slots))
-    this.#deals.open(turn, job, bid, Math.min(bid.slots, useful), job.offerRound % 65_536)
+    const useful = Math.max(1, Math.min(waitingCount(job), this.#load(job) - slotsOf(awake(turn, job))))
+    this.#deals.open(turn, job, bid, Math.min(bid.slots, useful))
+    job.fruitlessRounds = 0
     return true
   }
 
   #placeAll(turn: Turn, job: Job, fresh: Map<string, LeaseRef[]>): void {
-    const open = (): Deal[] => [...job.deals.values()].filter((deal) => deal.state === 'active' || !deal.said)
-    const deals = open()
-    const slots = deals.reduce((sum, deal) => sum + deal.agreement.slots, 0)
-    const plenty = waitingCount(job) > slots
+    const deals = awake(turn, job).filter((deal) => deal.state === 'active' || !deal.said)
+    const plenty = waitingCount(job) > slotsOf(deals)
     let scanned = 0
     for (const index of job.queue) {
       const task = job.tasks.get(index)
@@ -108,10 +150,9 @@ export class Scheduler {
   /** Leases as many replicas of a task as it wants and the deals allow. */
   #place(turn: Turn, job: Job, task: Task, deals: readonly Deal[], plenty: boolean, fresh: Map<string, LeaseRef[]>): void {
     for (;;) {
-      const untouched = task.replicas.every(({ state }) => state.kind === 'lost' || state.kind === 'failed')
-      const candidates = deals.filter((deal) => !hasVoice(task, deal.provider, deal.payee))
-      const patient = candidates.filter((deal) => !hasFailedAt(task, deal.provider))
-      const deal = roomiest(patient.length > 0 ? patient : candidates, plenty)
+      const untouched = task.replicas.every(isSpent)
+      const candidates = deals.filter((deal) => mayTake(job, task, deal.provider, deal.payee))
+      const deal = roomiest(candidates, plenty)
       if (untouched && deal !== undefined) this.#decideQuorum(turn, job, task, deal)
       if (wantedReplicas(task) === 0) { job.queue.delete(task.index); return }
       job.queue.add(task.index)
@@ -134,7 +175,7 @@ export class Scheduler {
     } else if (quorum === 1 && spotCheckShare > 0 && turn.random() < spotCheckShare) {
       task.quorum = 2
       task.spread = 2
-    } else if (task.round === 0) {
+    } else {
       task.quorum = quorum
       task.spread = replicas
     }
@@ -171,6 +212,36 @@ export class Scheduler {
       }
     }
   }
+}
+
+/** Deals that get work now. */
+function awake(turn: Turn, job: Job): Deal[] {
+  return [...job.deals.values()].filter((deal) => !rests(turn, job, deal.provider))
+}
+
+function rests(turn: Turn, job: Job, provider: string): boolean {
+  return (job.resting.get(provider)?.untilMonoMs ?? 0) > turn.now.monoMs
+}
+
+function slotsOf(deals: readonly Deal[]): number {
+  return deals.reduce((sum, deal) => sum + deal.agreement.slots, 0)
+}
+
+/** Nobody votes twice on a task; who failed at it tries again only when nobody else can be had. */
+function mayTake(job: Job, task: Task, provider: string, payee: string): boolean {
+  return !hasVoice(task, provider, payee) && (job.fruitlessRounds >= WITNESS_ROUNDS || !hasFailedAt(task, provider))
+}
+
+/** Whether something waits that this provider may still vote on. */
+function mayServe(job: Job, provider: string, payee: string): boolean {
+  if (job.nextTask < job.taskCount) return true
+  let scanned = 0
+  for (const index of job.queue) {
+    const task = job.tasks.get(index)
+    if (task !== undefined && mayTake(job, task, provider, payee)) return true
+    if (scanned++ >= MAX_SCAN) return true
+  }
+  return false
 }
 
 function roomiest(deals: readonly Deal[], plenty: boolean): Deal | undefined {

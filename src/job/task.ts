@@ -1,10 +1,11 @@
 import type { ErrorCode, ErrorShape } from '../errors.ts'
+import type { MessageOf } from '../documents/message.ts'
 import type { Receipt } from '../documents/receipt.ts'
 import { tally } from './vote.ts'
 
 /**
  * One attempt at a task by one provider, as the requester sees it.
- * leased -> running -> committed -> closing -> revealed -> accepted | rejected; any live state -> failed | lost | late.
+ * leased -> running -> committed -> closing -> revealed -> accepted | rejected; accepted -> void; any live state -> failed | lost | late.
  */
 export type ReplicaState =
   | { kind: 'leased' }
@@ -15,9 +16,12 @@ export type ReplicaState =
   | { kind: 'revealed', receipt: Receipt, signature: string, hash: string }
   | { kind: 'accepted', hash: string }
   | { kind: 'rejected', hash: string }
+  /** Accepted on its provider's word alone, and worth nothing since that provider was caught. */
+  | { kind: 'void', hash: string }
   | { kind: 'failed', code: ErrorCode, message: string }
   /** The provider went silent, left or was cancelled: nobody's fault. */
   | { kind: 'lost', code: ErrorCode }
+  /** It committed after the vote was decided. */
   | { kind: 'late' }
 
 export type Replica = { agreement: string, provider: string, payee: string, attempt: number, sinceMonoMs: number, /** Its answer is known: a spot check. */ check: boolean, state: ReplicaState }
@@ -35,6 +39,8 @@ export type Task = {
   quorum: number
   /** Replicas started at once, at least the quorum. */
   spread: number
+  /** Nobody else could be had, so that one voice decides. */
+  alone?: true
   /** One more for a straggler of this round. */
   extra: number
   /** Voting rounds closed so far. */
@@ -49,9 +55,6 @@ export type Task = {
 export type TaskRecord = { v: 1, job: string, task: Task }
 export const TASK_PREFIX = 'task/'
 
-/** Finished replicas kept in a task's record, so that a long fight stays bounded. */
-export const MAX_REPLICAS_KEPT = 64
-
 export function freshTask(index: number): Task {
   return { index, quorum: 1, spread: 1, extra: 0, round: 0, attempts: 0, replicas: [], state: { kind: 'active' } }
 }
@@ -61,9 +64,44 @@ export function isLive(replica: Replica): boolean {
   return kind === 'leased' || kind === 'running' || kind === 'committed' || kind === 'closing'
 }
 
+/** It came to nothing, and says nothing about the answer. */
+export function isSpent({ state }: Replica): boolean {
+  return state.kind === 'lost' || state.kind === 'failed' || state.kind === 'late'
+}
+
+/** What the provider of a replica hears of its end; undefined while it has not ended. One replica has one verdict for ever. */
+export function verdictOf({ state }: Replica): Pick<MessageOf<'verdict'>, 'verdict' | 'code'> | undefined {
+  switch (state.kind) {
+    case 'leased':
+    case 'running':
+    case 'committed':
+    case 'closing':
+    case 'revealed': return undefined
+    case 'accepted':
+    case 'void': return { verdict: 'accepted', code: 'E_NONE' }
+    case 'rejected': return { verdict: 'rejected', code: 'E_RESULT_DIFFERS' }
+    case 'failed': return { verdict: 'late', code: state.code }
+    case 'late': return { verdict: 'late', code: 'E_LATE' }
+    case 'lost': return { verdict: 'cancelled', code: state.code }
+  }
+}
+
+/** Failures that say nothing about the program or the provider's skill: its task simply moves. */
+export function movesOn(code: string): boolean {
+  return code.startsWith('E_HOST_') || code === 'E_CANCELLED' || code === 'E_NOT_NEEDED'
+}
+
+/** Failures that the provider alone can cause: they never speak against the program. */
+const PROVIDER_FAULTS: readonly string[] = ['E_NO_REVEAL', 'E_REVEAL_MISMATCH', 'E_RESULT_LOST']
+
+/** Whether this failure may be the program's fault. */
+export function blamesProgram({ state }: Replica): boolean {
+  return state.kind === 'failed' && !PROVIDER_FAULTS.includes(state.code)
+}
+
 /** Its provider, or its payee, may not vote on this task again. */
 export function hasVoice(task: Task, provider: string, payee: string): boolean {
-  return task.replicas.some((replica) => (replica.provider === provider || replica.payee === payee) && replica.state.kind !== 'lost' && replica.state.kind !== 'failed')
+  return task.replicas.some((replica) => (replica.provider === provider || replica.payee === payee) && !isSpent(replica))
 }
 
 export function hasFailedAt(task: Task, provider: string): boolean {

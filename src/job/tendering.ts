@@ -5,14 +5,15 @@ import type { Offer } from '../documents/offer.ts'
 import type { ErrorCode, ErrorShape } from '../errors.ts'
 import { hardwareClass, offerRegion, unmetResources } from '../market/fit.ts'
 import { rank, SELECTION } from '../market/selection.ts'
-import { Tender } from '../market/tender.ts'
+import { MAX_BIDS, Tender } from '../market/tender.ts'
+import type { Spare } from '../market/tender.ts'
 import { PARAMS } from '../params.ts'
 import { score, shunned } from '../reputation/history.ts'
 import { SECOND_MS } from '../units.ts'
 import { deadlineWallMs, waitingCount } from './job.ts'
 import type { Job } from './job.ts'
 import type { Parts } from './parts.ts'
-import type { RequesterSettings } from './requesting.ts'
+import type { RequesterSettings } from './parts.ts'
 
 const FIRST_RETRY_MS = 1 * SECOND_MS
 const LAST_RETRY_MS = 15 * SECOND_MS
@@ -50,7 +51,7 @@ export class Tendering {
     this.#parts.timers.set(`tender|${job.id}`, turn.now.monoMs + this.#settings.bidWindowMs)
   }
 
-  /** A late bid is a spare. */
+  /** A late bid is a spare. Its own expiry is on its bidder's clock, so that clock's error is allowed for. */
   bid(turn: Turn, job: Job, bid: Bid): void {
     const refusal = this.#refuses(turn, job, bid)
     if (refusal !== undefined) {
@@ -59,8 +60,9 @@ export class Tendering {
       return
     }
     turn.notify({ kind: 'bid', job: job.id, peer: bid.identity.peer })
-    if (job.tender === undefined) job.spares.push(bid)
-    else job.tender.bid(bid)
+    const spare: Spare = { bid, untilMonoMs: turn.now.monoMs + PARAMS.bidLifeMs }
+    if (job.tender?.round !== bid.round) job.spares = freshest([...job.spares.filter((other) => other.bid.identity.peer !== bid.identity.peer), spare])
+    else job.tender.bid(spare)
   }
 
   /** Ends the open round when it is complete or its window is over. True when there is something to schedule with. */
@@ -72,34 +74,33 @@ export class Tendering {
     if (!windowOver && !tender.complete(policy, wanted)) return false
     job.tender = undefined
     this.#parts.timers.clear(`tender|${job.id}`)
-    const candidates = tender.bids.map((bid) => ({
+    const candidates = tender.bids.map(({ bid, untilMonoMs }) => ({
       bid,
+      untilMonoMs,
       latencyMs: this.#latencyMs.get(bid.identity.peer) ?? UNKNOWN_LATENCY_MS,
       reputation: score(this.#parts.histories.get(bid.identity.peer, turn.now.wallMs)),
       luck: turn.random()
     }))
-    job.spares = [...rank(policy, candidates).map(({ bid }) => bid), ...job.spares]
+    job.spares = freshest([...rank(policy, candidates).map(({ bid, untilMonoMs }) => ({ bid, untilMonoMs })), ...job.spares])
     turn.notify({ kind: 'tender', job: job.id, round: tender.round, asked: tender.asked, bids: tender.bids.length, declines: tender.answered - tender.bids.length })
-    job.emptyRounds = tender.bids.length > 0 ? 0 : job.emptyRounds + 1
-    this.#parts.timers.set(`retender|${job.id}`, turn.now.monoMs + Math.min(FIRST_RETRY_MS * 2 ** Math.min(job.emptyRounds, 6), LAST_RETRY_MS))
+    this.#parts.timers.set(`retender|${job.id}`, turn.now.monoMs + Math.min(FIRST_RETRY_MS * 2 ** Math.min(job.fruitlessRounds, 6), LAST_RETRY_MS))
+    job.fruitlessRounds++
     return true
   }
 
-  /** Takes the best spare that has not expired and has no deal yet. */
-  take(turn: Turn, job: Job): Bid | undefined {
-    for (let bid = job.spares.shift(); bid !== undefined; bid = job.spares.shift()) {
-      const { peer, payee } = bid.identity
-      const engaged = [...job.deals.values()].some((deal) => deal.provider === peer || deal.payee === payee)
-      if (!engaged && bid.expiresWallMs > turn.now.wallMs && this.#refuses(turn, job, bid) === undefined) return bid
-    }
-    return undefined
+  /** Takes the best spare that is still good, has no deal yet, and that something waits for. */
+  take(turn: Turn, job: Job, suits: (bid: Bid) => boolean): Bid | undefined {
+    const engaged = new Set([...job.deals.values()].flatMap(({ provider, payee }) => [provider, payee]))
+    job.spares = job.spares.filter(({ bid, untilMonoMs }) => untilMonoMs > turn.now.monoMs && !engaged.has(bid.identity.peer) && !engaged.has(bid.identity.payee) && this.#refuses(turn, job, bid) === undefined)
+    const best = job.spares.findIndex(({ bid }) => suits(bid))
+    return best === -1 ? undefined : job.spares.splice(best, 1)[0]?.bid
   }
 
-  /** A job that lacks providers asks again soon, since somebody came. */
+  /** A job that lacks providers asks again soon, since somebody came. More that come do not put it off. */
   hurry(turn: Turn, job: Job): void {
-    if (waitingCount(job) === 0 && !job.blocked) return
+    if (job.tender !== undefined || (waitingCount(job) === 0 && !job.blocked)) return
     const soonMonoMs = turn.now.monoMs + HURRY_MS
-    if (job.tender === undefined) this.#parts.timers.set(`retender|${job.id}`, soonMonoMs)
+    if ((this.#parts.timers.at(`retender|${job.id}`) ?? Number.POSITIVE_INFINITY) > soonMonoMs) this.#parts.timers.set(`retender|${job.id}`, soonMonoMs)
   }
 
   latency(peer: string, latencyMs: number): void {
@@ -143,6 +144,13 @@ export class Tendering {
       declineShare: FULL_DECLINE_SHARE
     }
   }
+}
+
+/** One bid a peer, the first in the list, and no more than one tender may bring. */
+function freshest(spares: readonly Spare[]): Spare[] {
+  const byPeer = new Map<string, Spare>()
+  for (const spare of spares) if (!byPeer.has(spare.bid.identity.peer) && byPeer.size < MAX_BIDS) byPeer.set(spare.bid.identity.peer, spare)
+  return [...byPeer.values()]
 }
 
 /** Input bytes of the largest task. */

@@ -66,7 +66,7 @@ const weighted: SelectionPolicy = {
 export const SELECTION: Readonly<Record<SelectionPolicyName, SelectionPolicy>> = { cheapest, fastest, random, weighted }
 
 /** Candidates, best first. O(n²) in the bids of one tender, which are bounded. */
-export function rank(policy: SelectionPolicy, candidates: readonly Candidate[]): Candidate[] {
+export function rank<C extends Candidate>(policy: SelectionPolicy, candidates: readonly C[]): C[] {
   return candidates.map((candidate) => ({ candidate, cost: policy.cost(candidate, candidates) }))
     .sort((a, b) => a.cost - b.cost).map(({ candidate }) => candidate)
 }

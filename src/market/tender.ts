@@ -3,16 +3,21 @@ import type { Bid } from '../documents/bid.ts'
 import type { SelectionPolicy } from './selection.ts'
 
 /** Bids kept of one tender; the best peers answer first, and a home requester needs few. */
-const MAX_BIDS = 256
+export const MAX_BIDS = 256
+/** Answers counted of one tender, whoever they come from: more than any offer reaches. */
+const MAX_ANSWERS = 4096
 /** Refusals remembered for `why`, a job. */
 const MAX_REFUSALS = 512
+
+/** A bid that was not taken up yet. Its life counts from when it came, by our own clock: the bidder's may be minutes off. */
+export interface Spare { bid: Bid, untilMonoMs: number }
 
 export interface Refusal { peer: string, code: ErrorCode, message: string, unmet: ErrorCode[], times: number }
 
 /** One round of asking: who was asked, who answered what. Lives in memory only: after a restart one asks again. */
 export class Tender {
   readonly round: number
-  readonly #bids = new Map<string, Bid>()
+  readonly #bids = new Map<string, Spare>()
   readonly #answered = new Set<string>()
   #asked: Set<string> | undefined
 
@@ -20,7 +25,7 @@ export class Tender {
     this.round = round
   }
 
-  get bids(): readonly Bid[] {
+  get bids(): readonly Spare[] {
     return [...this.#bids.values()]
   }
 
@@ -36,23 +41,28 @@ export class Tender {
     this.#asked = new Set([...this.#asked ?? [], ...peers])
   }
 
-  bid(bid: Bid): void {
-    if (this.#bids.size < MAX_BIDS) this.#bids.set(bid.identity.peer, bid)
-    this.#answered.add(bid.identity.peer)
+  bid(spare: Spare): void {
+    const { peer } = spare.bid.identity
+    if (this.#bids.size < MAX_BIDS || this.#bids.has(peer)) this.#bids.set(peer, spare)
+    this.#answer(peer)
   }
 
   declined(peer: string): void {
-    this.#answered.add(peer)
+    this.#answer(peer)
   }
 
   gone(peer: string): void {
-    this.#answered.add(peer)
+    this.#answer(peer)
   }
 
   /** True when waiting longer can bring nothing that the policy wants. */
   complete(policy: SelectionPolicy, wanted: number): boolean {
     if (policy.enough(this.#bids.size, wanted)) return true
     return this.#asked !== undefined && [...this.#asked].every((peer) => this.#answered.has(peer))
+  }
+
+  #answer(peer: string): void {
+    if (this.#answered.size < MAX_ANSWERS) this.#answered.add(peer)
   }
 }
 

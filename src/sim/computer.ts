@@ -5,7 +5,7 @@ import { ZERO_ADDRESS } from '../documents/agreement.ts'
 import type { Message } from '../documents/message.ts'
 import type { Hardware } from '../documents/resources.ts'
 import { leaseKey } from '../job/lease.ts'
-import type { SharePolicy } from '../market/share.ts'
+import type { SharePolicy } from '../documents/share.ts'
 import { Peer } from '../peer.ts'
 import type { PeerOptions } from '../peer.ts'
 import { GIB, HOUR_MS, SECOND_MS } from '../units.ts'
@@ -84,7 +84,7 @@ export class Computer implements Station {
   #sleepsSinceMs = 0
   #ownerActive = false
   #tickAtMs = Number.POSITIVE_INFINITY
-  #lastCommitMs = 0
+  #flushing = false
 
   constructor(index: number, spec: PeerSpec, world: Surroundings) {
     this.index = index
@@ -118,14 +118,13 @@ export class Computer implements Station {
     this.#bootMs = this.#world.queue.nowMs
     this.#sleptMs = 0
     this.#tickAtMs = Number.POSITIVE_INFINITY
-    this.#lastCommitMs = this.#bootMs
     const peer = this.#world.makePeer(this.#options())
     this.#peer = peer
     const records = this.disk.records()
     peer.restore(this.disk.records())
     if (this.life > 1) this.#world.observe({ kind: 'restarted', computer: this, peer, records })
-    // What no lease names any more is rubbish of a step whose effects the crash took: every driver must sweep so.
-    const held = new Set(peer.hosting.leases.map(leaseKey))
+    // A result that no commit stands for is rubbish of a step or an effect that the crash took: every driver must sweep so.
+    const held = new Set(peer.hosting.leases.filter(({ state }) => state.kind === 'committed' || state.kind === 'revealed').map(leaseKey))
     for (const key of [...this.results.keys()]) if (!held.has(key)) this.results.delete(key)
     this.receive({ kind: 'start', hardware: this.hardware(), host: this.#host() })
     this.#world.network().started(this)
@@ -138,6 +137,7 @@ export class Computer implements Station {
     this.asleep = false
     this.#peer = undefined
     this.#pending.length = 0
+    this.#flushing = false
     this.#fetching.clear()
     this.#heard.clear()
     this.#doom = undefined
@@ -207,29 +207,35 @@ export class Computer implements Station {
     }
     if (this.#world.hasty) for (const effect of step.effects) this.#perform(number, effect)
     this.#pending.push({ number, writes, effects: this.#world.hasty ? [] : step.effects })
-    if (this.#pending.length === 1) this.#commitLater()
+    this.#commitLater()
   }
 
-  /** Steps are committed in their order, each some time after it was made. */
+  /** As the driver does: while one batch is being written the next steps gather, and follow as one batch. */
   #commitLater(): void {
-    if (this.#pending.length === 0) return
+    if (this.#pending.length === 0 || this.#flushing) return
     const { commitMs } = this.#world.scenario
     const { life } = this
     if (commitMs === 0) { this.#commit(); return }
-    this.#lastCommitMs = Math.max(this.#lastCommitMs, this.#world.queue.nowMs + this.#world.random.float() * commitMs)
-    this.#world.queue.at(this.#lastCommitMs, () => { if (this.life === life && this.up && !this.asleep) this.#commit() })
+    this.#flushing = true
+    const count = this.#pending.length
+    this.#world.queue.after(this.#world.random.float() * commitMs, () => {
+      if (this.life !== life || !this.up) return
+      this.#flushing = false
+      if (!this.asleep) this.#commit(count)
+    })
   }
 
-  #commit(): void {
-    const entry = this.#pending.shift()
-    if (entry === undefined) return
+  #commit(count = this.#pending.length): void {
     const doom = this.#doom
     if (doom?.keep === -1) { this.crash(doom.downMs); return }
-    this.disk.commit(entry.writes)
-    this.#world.observe({ kind: 'committed', computer: this, number: entry.number, writes: entry.writes })
-    for (const [i, effect] of entry.effects.entries()) {
-      if (doom !== undefined && i >= doom.keep) break
-      this.#perform(entry.number, effect)
+    const batch = this.#pending.splice(0, count)
+    for (const { number, writes } of batch) {
+      this.disk.commit(writes)
+      this.#world.observe({ kind: 'committed', computer: this, number, writes })
+    }
+    let left = doom?.keep ?? Number.POSITIVE_INFINITY
+    for (const { number, effects } of batch) {
+      for (const effect of effects) if (left-- > 0) this.#perform(number, effect)
     }
     if (doom !== undefined) { this.crash(doom.downMs); return }
     this.#commitLater()

@@ -15,15 +15,15 @@ export interface Misdeed {
 }
 
 const NONE: Misdeed = { say: (message) => message, answer: () => undefined }
-/** Of all that a silent peer could say it says these. */
-const SILENT_SAYS: readonly Message['kind'][] = ['bid', 'decline', 'agreed']
+/** What a silent provider owes and does not say; as a requester it speaks. */
+const UNSAID: readonly Message['kind'][] = ['beat', 'progress', 'failed', 'commit', 'reveal', 'settled', 'closed']
 /** As every simulated peer's: chain 0. */
 const SEPARATOR = new Uint8Array(32)
 
 export function misdeed(behaviour: Behaviour): Misdeed {
   switch (behaviour.kind) {
     case 'mute': return { ...NONE, say: (message) => message.kind === 'reveal' ? undefined : message }
-    case 'silent': return { ...NONE, say: (message) => SILENT_SAYS.includes(message.kind) ? message : undefined }
+    case 'silent': return { ...NONE, say: (message) => UNSAID.includes(message.kind) ? undefined : message }
     case 'overbidder': return { ...NONE, say: (message) => message.kind === 'bid' ? { kind: 'bid', bid: { ...message.bid, slots: message.bid.slots * behaviour.factor } } : message }
     case 'two-faced': return { ...NONE, say: (message) => message.kind === 'reveal' ? twoFaced(message, behaviour.share) : message }
     case 'refuser': return { ...NONE, answer: (message, hasher) => message.kind === 'propose' ? { kind: 'refused', agreement: toHex(agreementDigest(hasher, SEPARATOR, message.agreement)), code: 'E_HOST_BUSY', message: 'changed its mind' } : undefined }

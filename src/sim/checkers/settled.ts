@@ -47,7 +47,8 @@ function unsettled({ id, spec }: JobInWorld, world: WorldView): string | undefin
   const excusedMs = Math.max(0, world.scenario.healAtMs - spec.atMs - spec.limits.totalMs) + 60_000
   if (tookMs > spec.limits.totalMs + excusedMs) return `job ${id} took ${tookMs} ms, its limit is ${spec.limits.totalMs}`
   if (state.kind !== 'done' && mustSucceed(spec, world.scenario)) return `job ${id} ${state.kind === 'failed' ? `failed with ${state.error.code} (${state.error.message})` : `was ${state.kind}`}, although honest hosts and time sufficed`
-  if (state.kind === 'done' && spec.failing.length > 0) return `job ${id} is done, although its program fails`
+  const believesLiars = (spec.quorum === 1 || spec.adaptive) && world.scenario.peers.some(({ behaviour }) => behaviour.kind === 'liar')
+  if (state.kind === 'done' && spec.failing.length > 0 && !believesLiars) return `job ${id} is done, although its program fails`
   if (state.kind === 'cancelled' && spec.cancelAtMs === undefined) return `job ${id} was cancelled by nobody`
   return undefined
 }
@@ -58,7 +59,7 @@ function stranded(computer: Computer): string | undefined {
   const key = computer.disk.records().map(([found]) => found).find((found) => !MAY_STAY.some((prefix) => found.startsWith(prefix)))
   if (key !== undefined) return `the disk of ${computer.name} is left with ${key}`
   if (computer.sandbox.runs.length > 0) return `${computer.name} still runs ${computer.sandbox.runs.length} tasks`
-  if (computer.results.size > 0) return `${computer.name} still keeps ${computer.results.size} results that nobody wants`
+  if (computer.results.size > 0) return `${computer.name} still keeps ${computer.results.size} results that nobody wants, such as that of ${[...computer.results.keys()][0]}`
   const free = computer.advertised?.free
   const { cores, memoryBytes } = computer.hardware()
   if (free !== undefined && (Math.abs(free.cores - cores) > 1e-6 || free.memoryBytes !== memoryBytes)) return `${computer.name} still reserves ${cores - free.cores} cores`

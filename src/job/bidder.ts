@@ -1,0 +1,91 @@
+import type { HostState } from '../core/event.ts'
+import type { Turn } from '../core/turn.ts'
+import type { Agreement } from '../documents/agreement.ts'
+import type { Offer } from '../documents/offer.ts'
+import type { ErrorCode } from '../errors.ts'
+import { closedBecause, decideBid } from '../market/bidding.ts'
+import type { BidDecision } from '../market/bidding.ts'
+import type { Capacity } from '../market/capacity.ts'
+import type { SharePolicy } from '../documents/share.ts'
+import { PARAMS } from '../params.ts'
+import type { Parts } from './parts.ts'
+
+/** Offers remembered, so that a proposal can be checked against what was offered. */
+const MAX_OFFERS = 1024
+/** Sampling of declines is out of this; see Offer.declineShare. */
+const FULL_DECLINE_SHARE = 65_535
+
+/** What its owner and its machine make of a host at this moment. */
+export interface HostSide { policy: SharePolicy, host: HostState, draining: boolean }
+
+/** Answers offers with a bid or a reason, and checks a proposal against what was offered. A bid reserves nothing. */
+export class Bidder {
+  readonly #parts: Parts
+  readonly #capacity: Capacity
+  /** By requester and job: nobody can put an offer in another's place. */
+  readonly #offers = new Map<string, Offer>()
+  readonly #declines = new Map<ErrorCode, number>()
+
+  constructor(parts: Parts, capacity: Capacity) {
+    this.#parts = parts
+    this.#capacity = capacity
+  }
+
+  /** Declines by code since the start. */
+  get declines(): ReadonlyMap<ErrorCode, number> {
+    return this.#declines
+  }
+
+  offer(turn: Turn, offer: Offer, side: HostSide): void {
+    const { identity } = this.#parts.self
+    if (offer.requester === identity.peer || offer.deadlineWallMs + PARAMS.clockSkewMs <= turn.now.wallMs) return
+    this.#remember(offer)
+    const decision = this.#decide(turn, offer, side)
+    if (decision.kind === 'bid') {
+      turn.send(offer.requester, { kind: 'bid', bid: {
+        v: 1, job: offer.job, round: offer.round, identity, slots: decision.slots, startMs: 0, expiresWallMs: turn.now.wallMs + PARAMS.bidLifeMs,
+        hardware: this.#capacity.total, region: side.policy.region, terms: { mode: 'free' }, taskPriceWei: 0n, bondWei: 0n, exposureWei: 0n
+      } })
+      return
+    }
+    this.#declines.set(decision.code, (this.#declines.get(decision.code) ?? 0) + 1)
+    if (turn.random() * FULL_DECLINE_SHARE <= offer.declineShare) {
+      turn.send(offer.requester, { kind: 'decline', decline: { v: 1, job: offer.job, round: offer.round, code: decision.code, message: decision.message, unmet: decision.unmet } })
+    }
+  }
+
+  /** The offer that a proposal may be accepted under, or why it may not. */
+  check(turn: Turn, from: string, agreement: Agreement, side: HostSide): { kind: 'fits', offer: Offer } | { kind: 'refused', code: ErrorCode, message: string } {
+    const { self } = this.#parts
+    const refused = (code: ErrorCode, message: string): { kind: 'refused', code: ErrorCode, message: string } => ({ kind: 'refused', code, message })
+    if (agreement.requester !== from) return refused('E_AGREEMENT_PARTY', 'the requester is another')
+    const offer = this.#offers.get(offerKey(from, agreement.job))
+    if (offer === undefined) return refused('E_OFFER_UNKNOWN', 'knows no such offer')
+    if (agreement.provider !== self.identity.peer || agreement.providerAddress !== self.identity.address || agreement.payee !== self.identity.payee) return refused('E_AGREEMENT_PARTY', 'the provider is another')
+    if (agreement.paramsHash !== self.paramsHash) return refused('E_PARAMS', 'speaks another version of the protocol')
+    if (agreement.chainId !== self.chainId || agreement.contract !== self.contract) return refused('E_AGREEMENT_CHAIN', 'is on another chain')
+    if (agreement.expiresWallMs + PARAMS.clockSkewMs <= turn.now.wallMs || agreement.createdWallMs > turn.now.wallMs + PARAMS.clockSkewMs) return refused('E_AGREEMENT_TIME', 'the agreement is over or in the future: check the clocks')
+    const decision = this.#decide(turn, offer, side)
+    if (decision.kind === 'decline') return refused(decision.code, decision.message)
+    return decision.slots < agreement.slots ? refused('E_HOST_BUSY', `has room for ${decision.slots} tasks, not ${agreement.slots}`) : { kind: 'fits', offer }
+  }
+
+  closedBecause(side: HostSide): { code: ErrorCode, message: string } | undefined {
+    return closedBecause(side)
+  }
+
+  #decide(turn: Turn, offer: Offer, side: HostSide): BidDecision {
+    return decideBid(offer, { ...side, capacity: this.#capacity, history: this.#parts.histories.get(offer.requester, turn.now.wallMs) })
+  }
+
+  #remember(offer: Offer): void {
+    const key = offerKey(offer.requester, offer.job)
+    this.#offers.delete(key)
+    this.#offers.set(key, offer)
+    if (this.#offers.size > MAX_OFFERS) this.#offers.delete(this.#offers.keys().next().value ?? '')
+  }
+}
+
+function offerKey(requester: string, job: string): string {
+  return `${requester}/${job}`
+}
