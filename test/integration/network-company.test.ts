@@ -13,6 +13,7 @@ import { dialable, ownAddresses } from '../../node/network/addresses.ts'
 import { EPOCH_OVERLAP_MS, keysToAsk, marketKey } from '../../node/network/market-keys.ts'
 import { MARKET_EPOCH_MS, networkOptions } from '../../node/network/options.ts'
 import type { Network } from '../../node/network/network.ts'
+import { openPeerStore } from '../../node/network/peer-store.ts'
 import { topicOf } from '../../protocols/gossip/index.ts'
 import { adFields, createTestNetwork, first, firstAddress, offerOf, until, withNetworks } from '../helpers/network.ts'
 
@@ -113,6 +114,26 @@ test('one folder serves one node at a time, and says so', async () => {
     await first.network.stop()
     const again = await createTestNetwork({}, { dataDir })
     await again.network.stop()
+  })
+})
+
+test('the peer store gives back what was written last, and keeps no records of the DHT', async () => {
+  await withDir(async (dataDir) => {
+    const store = await openPeerStore(dataDir)
+    // keys of the kind that libp2p uses; the class is not a dependency of ours
+    const { Key } = await import('interface-datastore') as { Key: new (text: string) => Parameters<typeof store.get>[0] }
+    const [peer, record] = [new Key('/peers/a'), new Key('/dht/provider/b')]
+    await store.put(peer, Uint8Array.of(1))
+    await store.put(record, Uint8Array.of(2))
+    await store.close()
+    const again = await openPeerStore(dataDir)
+    // the old value is on its way from the disk while the new one is written: it must not stay
+    await Promise.all([again.get(peer), again.put(peer, Uint8Array.of(3))])
+    assert.equal([...await again.get(peer)], [3])
+    assert.is(await again.has(record), false)
+    await again.delete(peer)
+    assert.is(await again.get(peer).then(() => 'found', () => 'gone'), 'gone')
+    await again.close()
   })
 })
 
