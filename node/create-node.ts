@@ -73,8 +73,9 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   peer.restore(await store.load())
 
   const network = await createNetwork({ keys, options: networkOf(config, options.version), region: share.get().region, dataDir, separator: self.separator, chainId: self.chainId, contract: self.contract, agreementOf: (id) => peer.agreement(id) })
+  network.setAd(() => undefined)
   const access = new Access(peer)
-  const transfer = await openTransfer({ libp2p: network.libp2p, store: content, mayRead: (request) => access.mayRead(request) })
+  const transfer = await openTransfer({ streams: network.streams, store: content, mayRead: (request) => access.mayRead(request) })
   const sandbox = await openSandbox({ dir: join(dataDir, 'sandbox'), maxRuns: Math.floor(share.get().cores), misbehave: options.env['TEST_HEARTH_MISBEHAVE'] })
   const logs = new LogHub()
   const notices = new Notices(store)

@@ -10,14 +10,14 @@ export interface OpenTransfer {
 }
 
 export interface TransferParts {
-  libp2p: TransferOptions['network']
+  streams: TransferOptions['network']
   store: TransferOptions['store']
   mayRead: (request: { peer: string, cid: string, agreementId: string }) => boolean
 }
 
 /** The transfer protocol behind the port that workers know: PeerIds as text, failures as errors with a code. */
-export async function openTransfer({ libp2p, store, mayRead }: TransferParts): Promise<OpenTransfer> {
-  const transfer = await Transfer.start({ network: libp2p, store, authorize: ({ peer, cid, agreementId }) => mayRead({ peer: peer.toString(), cid, agreementId }) })
+export async function openTransfer({ streams, store, mayRead }: TransferParts): Promise<OpenTransfer> {
+  const transfer = await Transfer.start({ network: streams, store, authorize: ({ peer, cid, agreementId }) => mayRead({ peer: peer.toString(), cid, agreementId }) })
   return {
     fetch: async ({ from, onProgress, ...request }) => {
       const outcome = await transfer.fetchContent({
