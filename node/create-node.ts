@@ -29,9 +29,11 @@ import type { FoundAd } from './network/ad-finder.ts'
 import type { Network } from './network/network.ts'
 import { Access } from './service/access.ts'
 import { draftJob, prepareJob } from './service/job-store.ts'
+import { takeEarly } from './service/early.ts'
 import { NodeService } from './service/service.ts'
 import { Drain } from './service/drain.ts'
 import { RecordStore } from './store/record-store.ts'
+import type { FetchContent } from './work/content-port.ts'
 import { LogHub } from './work/log-hub.ts'
 import { openSandbox } from './work/sandbox-port.ts'
 import { openTransfer } from './work/transfer.ts'
@@ -123,17 +125,17 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   }
   const stop = (withinMs: number): Promise<void> => stopping ??= close(withinMs)
 
-  const api = serviceOf({ config, version: options.version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, seen, dispatch, stop })
+  const api = serviceOf({ config, version: options.version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, fetch: transfer.fetch, seen, dispatch, stop })
   return { api, peerId: keys.peerId, stopped: stopped.promise, stop }
 }
 
 interface Rooms {
   config: Config, version: string, keys: NodeKeys, peer: Peer, driver: Driver, network: Network, content: ContentStore, share: ShareStore
-  notices: Notices, ads: AdBook, worker: Worker, monitor: HostMonitor, seen: (found: FoundAd) => void, dispatch: (event: PeerEvent) => void, stop: (withinMs: number) => Promise<void>
+  notices: Notices, ads: AdBook, worker: Worker, monitor: HostMonitor, fetch: FetchContent, seen: (found: FoundAd) => void, dispatch: (event: PeerEvent) => void, stop: (withinMs: number) => Promise<void>
 }
 
 /** The node's face to its people, over the rooms. */
-function serviceOf({ config, version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, seen, dispatch, stop }: Rooms): NodeApi {
+function serviceOf({ config, version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, fetch, seen, dispatch, stop }: Rooms): NodeApi {
   const jobs = { content, requester: keys.peerId, providerSets: config.requester.providerSets }
   return new NodeService({
     peer, peerId: keys.peerId, version, dataDir: config.dataDir, notices, dispatch,
@@ -141,7 +143,7 @@ function serviceOf({ config, version, keys, peer, driver, network, content, shar
     prepare: async (request, nonce) => await prepareJob(jobs, request, nonce),
     draft: async (request, nonce) => await draftJob(jobs, request, nonce),
     exportContent: async (cid, to) => { const { files, sizeBytes } = await content.export(cid, to); return { files, bytes: sizeBytes } },
-    peek: async () => undefined,
+    peek: async (job, task) => await takeEarly({ send: async (to, message) => { await network.send(to, message) }, notices, fetch }, job, task),
     logs: {
       followLive: (from, lease, stream, signal) => network.followLogs(from, { v: 1, ...lease, follow: stream, fromByte: 0 }, signal),
       readFile: async (root, path, maxBytes) => {

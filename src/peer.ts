@@ -152,6 +152,7 @@ export class Peer {
       case 'cancel': this.hosting.cancel(turn, from, message); break
       case 'closed-set': this.hosting.closedSet(turn, from, message); break
       case 'verdict': this.hosting.verdict(turn, from, message); break
+      case 'peek': this.hosting.peek(turn, from, message); break
       case 'bid': this.requesting.bid(turn, from, message); break
       case 'decline': this.requesting.decline(turn, from, message); break
       case 'agreed': this.requesting.agreed(turn, from, message); break
@@ -160,6 +161,7 @@ export class Peer {
       case 'progress': this.requesting.progress(turn, from, message); break
       case 'commit': this.requesting.commit(turn, from, message); break
       case 'reveal': this.requesting.reveal(turn, from, message); break
+      case 'peeked': this.requesting.peeked(turn, from, message); break
       case 'failed': this.requesting.failed(turn, from, message); break
       case 'closed': this.requesting.closed(turn, from, message); break
       case 'settled':

@@ -37,7 +37,7 @@ export interface CheckContext {
 /** Which party may say what under an agreement; the rest either may. */
 const SPEAKER: Partial<Record<Message['kind'], 'requester' | 'provider'>> = {
   agreed: 'provider', refused: 'provider', lease: 'requester', beat: 'provider', probe: 'requester', progress: 'provider', failed: 'provider',
-  commit: 'provider', 'closed-set': 'requester', reveal: 'provider', verdict: 'requester', cancel: 'requester'
+  commit: 'provider', 'closed-set': 'requester', reveal: 'provider', verdict: 'requester', peek: 'requester', peeked: 'provider', cancel: 'requester'
 }
 
 /** What honest peers send too, when clocks or memories differ: dropped, but no fault of theirs. */

@@ -15,6 +15,7 @@ import type { AdSummary, Check, Estimate, JobDetail, JobSummary, LogChunk, NodeA
 import type { SharePolicy } from '../../src/documents/share.ts'
 import type { Notices } from '../driver/notices.ts'
 import { doctor } from './doctor.ts'
+import type { EarlyResult } from './early.ts'
 import { estimate } from './estimate.ts'
 import type { KnownAd } from './estimate.ts'
 import { jobDetail, jobSummary } from './job-views.ts'
@@ -37,7 +38,7 @@ export interface ServiceParts {
   draft: (request: SubmitRequest, nonce: Uint8Array) => Promise<JobDocument>
   exportContent: (cid: string, to: string) => Promise<{ files: number, bytes: number }>
   /** Asks a provider for a committed result before the vote. */
-  peek: (job: Job, task: number) => Promise<string | undefined>
+  peek: (job: Job, task: number) => Promise<EarlyResult | undefined>
   logs: Omit<LogSources, 'changed'>
   network: {
     addresses(): string[]
@@ -231,7 +232,7 @@ export class NodeService implements NodeApi {
     if (task?.state.kind === 'done') return { content: task.state.content, verified: true, exitCode: task.state.exitCode }
     if (task?.failedContent !== undefined) return { content: task.failedContent, verified: true, exitCode: 1 }
     if (!unverified || task === undefined) return undefined
-    const content = await this.#parts.peek(job, index)
-    return content === undefined ? undefined : { content, verified: false, exitCode: 0 }
+    const early = await this.#parts.peek(job, index)
+    return early === undefined ? undefined : { ...early, verified: false }
   }
 }

@@ -39,6 +39,8 @@ export type Notice =
   | { kind: 'decline', job: string, peer: string, code: ErrorCode, message: string }
   | { kind: 'agreement', job: string, peer: string, state: 'proposed' | 'active' | 'refused' | 'closed', code: ErrorCode, message: string }
   | { kind: 'task', job: string, task: number, state: 'leased' | 'running' | 'committed' | 'revealed' | 'done' | 'failed' | 'retry', peer: string, code: ErrorCode, message: string, fraction?: number }
+  /** What a task gave on one provider's word, before the vote. */
+  | { kind: 'early', job: string, task: number, peer: string, agreement: string, content: string, contentBytes: number, exitCode: number }
   | { kind: 'caught', job: string, task: number, peer: string, message: string }
   | { kind: 'hosting', job: string, requester: string, task: number, state: 'accepted' | 'running' | 'finished' | 'failed' | 'settled', code: ErrorCode, message: string }
 

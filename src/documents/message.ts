@@ -6,7 +6,7 @@ import { agreementSchema } from './agreement.ts'
 import { bidSchema, declineSchema } from './bid.ts'
 import { identity } from './identity.ts'
 import { offerSchema } from './offer.ts'
-import { closedSetSchema, receiptSchema } from './receipt.ts'
+import { closedSetSchema, receiptSchema, resultSchema } from './receipt.ts'
 
 /**
  * Everything two peers say to each other about a job. `signature` fields are filled by the sender's driver and are
@@ -47,12 +47,15 @@ const verdict = z.strictObject({
   opposing: z.strictObject({ receipt: receiptSchema, signature: signature65 }).optional()
 })
 const settled = z.strictObject({ kind: z.literal('settled'), ...leaseKey })
+/** Before the vote: the requester asks what a committed result is, at its own risk. */
+const peek = z.strictObject({ kind: z.literal('peek'), ...leaseKey })
+const peeked = z.strictObject({ kind: z.literal('peeked'), ...leaseKey, result: resultSchema })
 const cancel = z.strictObject({ kind: z.literal('cancel'), agreement: bytes32, leases: z.array(leaseRef).min(1).max(MAX_LEASES_A_MESSAGE), code: errorCode })
 
 /** Which protocol carries what: `protocols/bid`, `protocols/agreement` and `protocols/run` each accept only their own kinds. */
 export const bidMessage = z.discriminatedUnion('kind', [offer, bid, decline])
 export const agreementMessage = z.discriminatedUnion('kind', [propose, agreed, refused, close, closed])
-export const runMessage = z.discriminatedUnion('kind', [lease, beat, probe, progress, failed, commit, closedSet, reveal, verdict, settled, cancel])
+export const runMessage = z.discriminatedUnion('kind', [lease, beat, probe, progress, failed, commit, closedSet, reveal, verdict, settled, peek, peeked, cancel])
 export type BidMessage = z.output<typeof bidMessage>
 export type AgreementMessage = z.output<typeof agreementMessage>
 export type RunMessage = z.output<typeof runMessage>

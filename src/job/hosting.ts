@@ -227,6 +227,14 @@ export class Hosting {
     }
   }
 
+  /** Its requester may see a committed result before the vote: it is the one who pays and decides. */
+  peek(turn: Turn, from: string, message: MessageOf<'peek'>): void {
+    const lease = this.#leaseOf(turn, from, message)
+    if (lease?.state.kind !== 'committed' && lease?.state.kind !== 'revealed') return
+    const { agreement, task, attempt } = message
+    turn.send(from, { kind: 'peeked', agreement, task, attempt, result: lease.state.receipt.result })
+  }
+
   verdict(turn: Turn, from: string, message: MessageOf<'verdict'>): void {
     const lease = this.#leaseOf(turn, from, message)
     turn.send(from, { kind: 'settled', agreement: message.agreement, task: message.task, attempt: message.attempt })

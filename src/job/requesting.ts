@@ -5,7 +5,6 @@ import type { Turn } from '../core/turn.ts'
 import type { Agreement } from '../documents/agreement.ts'
 import type { JobDocument } from '../documents/job.ts'
 import type { LeaseRef, MessageOf } from '../documents/message.ts'
-import { PARAMS } from '../params.ts'
 import { SECOND_MS } from '../units.ts'
 import { Ballot } from './ballot.ts'
 import { Deals, leaseName } from './deals.ts'
@@ -115,9 +114,9 @@ export class Requesting {
 
   bid(turn: Turn, from: string, { bid }: MessageOf<'bid'>): void {
     const job = this.#running(bid.job)
-    if (job === undefined || bid.identity.peer !== from || bid.expiresWallMs + PARAMS.clockSkewMs <= turn.now.wallMs) return
-    this.#tendering.bid(turn, job, bid)
-    this.#settleTender(turn, job)
+    if (job === undefined || bid.identity.peer !== from) return
+    if (this.#tendering.bid(turn, job, bid)) this.#scheduler.pump(turn, job)
+    else this.#settleTender(turn, job)
   }
 
   decline(turn: Turn, from: string, { decline }: MessageOf<'decline'>): void {
@@ -203,6 +202,13 @@ export class Requesting {
     found.job.resting.delete(from)
     this.#ballot.commit(turn, found.job, found.task, found.replica, message.commit)
     this.#scheduler.pump(turn, found.job)
+  }
+
+  peeked(turn: Turn, from: string, message: MessageOf<'peeked'>): void {
+    const found = this.#replicaFrom(turn, from, message)
+    if (found === undefined) return
+    const { content, contentBytes, exitCode } = message.result
+    turn.notify({ kind: 'early', job: found.job.id, task: found.task.index, peer: from, agreement: message.agreement, content, contentBytes, exitCode })
   }
 
   reveal(turn: Turn, from: string, message: MessageOf<'reveal'>): void {

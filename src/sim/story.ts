@@ -38,7 +38,9 @@ function ofMessage(message: Message): string {
     case 'closed-set': return `closed-set ${lease(message)} round ${message.set.round} [${message.set.commits.map(id).join(' ')}]`
     case 'reveal': return `reveal ${lease(message.receipt)} ${id(message.receipt.result.content)}`
     case 'verdict': return `verdict ${lease(message)} ${message.verdict} ${message.code}`
-    case 'settled': return `settled ${lease(message)}`
+    case 'settled':
+    case 'peek':
+    case 'peeked': return `${message.kind} ${lease(message)}`
   }
 }
 

@@ -91,6 +91,17 @@ test('a requester that is killed goes on where it was', async (context) => {
   assert.is(detail.done, 40)
 })
 
+test('a first result can be had before the vote, marked unverified', async (context) => {
+  await provider(context, 'ada')
+  const { api } = context.you
+  const { job } = await api.submit({ spec: hello({ replicas: 2 }), baseDir: EXAMPLES })
+  for await (const notice of api.events({ job })) if (notice.kind === 'task' && notice.state === 'committed') break
+  const report = await api.results({ job, to: join(context.dir, 'early'), unverified: true })
+  assert.is(report.verified, false)
+  assert.match(await readFile(join(context.dir, 'early', 'out', 'hello.txt'), 'utf8'), /hearth/)
+  assert.is((await api.job(job)).state, 'running')
+})
+
 test('why names the requirement that nobody meets', async (context) => {
   await provider(context, 'ada')
   const { job } = await context.you.api.submit({ spec: hello({ resources: { memory: '3 GiB' }, limits: { queue: '60 s' } }), baseDir: EXAMPLES })
