@@ -55,6 +55,7 @@ test('frames after the report change nothing', async () => {
   const result = await runAs('frames after the report')
   assert.is(result.outcome.kind, 'exited')
   assert.equal(readResult(result), { 'out/': '', stderr: '', stdout: '' })
+  assert.is(logged, '')
 })
 
 test('the words of a dying engine are in the message', async () => {

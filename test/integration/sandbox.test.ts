@@ -120,8 +120,14 @@ test('inputs that are not what the spec says make the host abstain, and links ar
     assert.ok(result.outcome.kind === 'abstained' && result.outcome.code === 'E_SANDBOX_INPUT', JSON.stringify(result))
     assert.is(result.resultDir, undefined)
   }
-  const { outcome } = await bench.sandbox.run(specOf(join(bench.dir, 'missing')))
-  assert.ok(outcome.kind === 'abstained' && outcome.code === 'E_SANDBOX_INPUT')
+  const moduleLink = join(bench.dir, 'module-link')
+  symlinkSync(PROBE, moduleLink)
+  for (const module of [join(bench.dir, 'missing'), moduleLink, bench.dir, '/dev/zero']) {
+    const { outcome } = await bench.sandbox.run(specOf(module))
+    assert.ok(outcome.kind === 'abstained' && outcome.code === 'E_SANDBOX_INPUT', `${module}: ${JSON.stringify(outcome)}`)
+    const stdin = await bench.sandbox.run(specOf(PROBE, { args: ['probe', 'echo'], stdinPath: module }))
+    assert.ok(stdin.outcome.kind === 'abstained' && stdin.outcome.code === 'E_SANDBOX_INPUT', module)
+  }
 })
 
 test('many runs at once do not mix', async () => {
