@@ -24,7 +24,7 @@ export interface WasmSandboxOptions {
 }
 
 export interface RunHandlers {
-  /** Sees standard output (1) and error (2) live, within `logBytes`. Bytes are the caller's to keep. */
+  /** Sees standard output (1) and error (2) live, within `logBytes`. Bytes are the caller's to keep. Must not throw. */
   onLog?: (stream: 1 | 2, bytes: Uint8Array) => void
   /** Ends the run with `E_SANDBOX_CANCELLED`. */
   signal?: AbortSignal
