@@ -12,8 +12,8 @@ export const MAX_AHEAD_BYTES = 1024 * 1024
 /** Blocks looked through to send ahead; reading further would cost more than the round trip it saves. */
 export const MAX_AHEAD_BLOCKS = 256
 
-/** Blocks asked of one source and not come yet: twice the window of a stream keeps it full between two turns. */
-export const WINDOW_BYTES = 4 * MAX_LEAF_BYTES
+/** Blocks asked of one source and not come yet, and blocks not stored yet: with less, network and disk wait for each other. */
+export const WINDOW_BYTES = 8 * MAX_LEAF_BYTES
 
 /** Fetches that run at once; more wait. With many, each has a smaller window, so that together they hold some tens of MiB. */
 export const MAX_FETCHES = 16
@@ -49,7 +49,7 @@ export const MAX_ANSWER_BYTES = MAX_LEAF_BYTES + 1
 export const MAX_AGREEMENT_CHARS = 128
 
 /** A reader acknowledges parts when it has this much of them. */
-export const ACK_EVERY_BYTES = 32 * 1024
+export const ACK_EVERY_BYTES = 16 * 1024
 
 /** Paced blocks travel in parts between these sizes, the larger the faster the way: others' messages get between them, and their delay is seen. */
 export const MIN_PACED_PART_BYTES = 16 * 1024

@@ -7,8 +7,8 @@ const TARGET_DELAY_MS = 8
 const MIN_WINDOW_BYTES = ACK_EVERY_BYTES + 2 * MIN_PACED_PART_BYTES
 const MAX_WINDOW_BYTES = 2 * 1024 * 1024
 
-/** A window is worth this many parts. */
-const PARTS_PER_WINDOW = 4
+/** A window is worth this many parts: the time one takes to pass is then short beside the delay that is looked for. */
+const PARTS_PER_WINDOW = 8
 
 /** Beyond its doubling at the start, the window grows by this much a round. */
 const GROWTH_BYTES = 32 * 1024
@@ -46,9 +46,12 @@ export class DelayWindow {
     return this.#inFlightBytes
   }
 
-  /** Whether `bytes` more may go out now. One part always may when nothing is under way. */
+  /**
+   * Whether `bytes` more may go out now. They always may when no more is under way than the reader may be holding back: it would wait for
+   * them before it acknowledges that.
+   */
   mayHave(bytes: number): boolean {
-    return this.#inFlightBytes === 0 || this.#inFlightBytes + bytes <= this.#windowBytes
+    return this.#inFlightBytes < ACK_EVERY_BYTES || this.#inFlightBytes + bytes <= this.#windowBytes
   }
 
   onSent(bytes: number, nowMs: number): void {
@@ -62,7 +65,10 @@ export class DelayWindow {
     this.#inFlightBytes = 0
   }
 
-  /** Takes an acknowledgement in. False when more is acknowledged than was sent, or a part in pieces: no honest reader does. */
+  /**
+   * Takes an acknowledgement in. False when more is acknowledged than was sent, or a part in pieces: no honest reader does. Of parts
+   * acknowledged together only the last tells how long it took: the others waited for it.
+   */
   onAck(bytes: number, nowMs: number): boolean {
     let left = bytes
     while (left > 0) {
@@ -70,7 +76,8 @@ export class DelayWindow {
       if (part === undefined || part.bytes > left) return false
       left -= part.bytes
       this.#inFlightBytes -= part.bytes
-      this.#learn(part.bytes, nowMs - part.atMs, part.atMs, nowMs)
+      // a small one passes sooner, and would make all others look late
+      if (left === 0 && part.bytes >= MIN_PACED_PART_BYTES) this.#learn(bytes, nowMs - part.atMs, part.atMs, nowMs)
     }
     return true
   }

@@ -131,4 +131,5 @@ process.on('message', (command: Command) => {
     process.exit(1)
   })
 })
+process.on('disconnect', () => { process.exit() })
 process.send?.({ address: node.getMultiaddrs()[0]?.toString() ?? '' } satisfies Reply)

@@ -2,28 +2,46 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { DelayWindow, TokenBucket } from '../../protocols/transfer/pacer.ts'
 import { PeerShares } from '../../protocols/transfer/peer-shares.ts'
+import { seededRandom } from '../helpers/seeded.ts'
 
-/** A link with a rate, a round trip and a queue that never drops, driven by a window for `seconds` of virtual time. */
-function drive(window: DelayWindow, link: { bytesPerMs: number, roundTripMs: number }, seconds: number): { usedShare: number, worstQueueMs: number } {
-  const acks: { bytes: number, atMs: number }[] = []
+interface Link {
+  bytesPerMs: number
+  roundTripMs: number
+  /** Now and then everything stands still for this long: a busy computer, a neighbour's download. */
+  hiccupMs?: number
+}
+
+/** A link with a queue that never drops, and a reader that acknowledges 16 KiB and more at a time, driven by a window for `seconds` of virtual time. */
+function drive(window: DelayWindow, link: Link, seconds: number): { usedShare: number, worstQueueMs: number } {
+  const random = seededRandom(5)
+  const arrivals: { bytes: number, atMs: number }[] = []
   let nowMs = 0
   let linkFreeMs = 0
   let sentBytes = 0
+  let heldBytes = 0
   let worstQueueMs = 0
+  // the last part of a block is as small as it happens to be
+  const nextPart = (): number => random.below(8) === 0 ? 1 + random.below(window.partBytes) : window.partBytes
+  // cut before it may leave: the window may be another when it does
+  let bytes = nextPart()
   while (nowMs < seconds * 1000) {
-    while (window.mayHave(window.partBytes)) {
-      const bytes = window.partBytes
+    for (; window.mayHave(bytes); bytes = nextPart()) {
       window.onSent(bytes, nowMs)
+      const hiccupMs = link.hiccupMs !== undefined && random.below(50) === 0 ? link.hiccupMs : 0
       const queueMs = Math.max(0, linkFreeMs - nowMs)
       // the first second is for finding the rate
       if (nowMs > 1000) worstQueueMs = Math.max(worstQueueMs, queueMs)
-      linkFreeMs = nowMs + queueMs + bytes / link.bytesPerMs
-      acks.push({ bytes, atMs: linkFreeMs + link.roundTripMs })
+      linkFreeMs = nowMs + queueMs + bytes / link.bytesPerMs + hiccupMs
+      arrivals.push({ bytes, atMs: linkFreeMs + link.roundTripMs })
       if (nowMs > 1000) sentBytes += bytes
     }
-    const ack = acks.shift()!
-    nowMs = ack.atMs
-    assert.ok(window.onAck(ack.bytes, nowMs))
+    const arrival = arrivals.shift()
+    assert.ok(arrival !== undefined, `nothing is under way after ${nowMs} ms, and nothing may be sent`)
+    nowMs = arrival.atMs
+    heldBytes += arrival.bytes
+    if (heldBytes < 16 * 1024) continue
+    assert.ok(window.onAck(heldBytes, nowMs))
+    heldBytes = 0
   }
   return { usedShare: sentBytes / (link.bytesPerMs * (nowMs - 1000)), worstQueueMs }
 }
@@ -31,8 +49,8 @@ function drive(window: DelayWindow, link: { bytesPerMs: number, roundTripMs: num
 for (const [what, bytesPerMs, roundTripMs, leastShare, mostQueueMs] of [
   ['a fast local network', 100_000, 1, 0.9, 10],
   ['a gigabit line, 10 ms away', 125_000, 10, 0.9, 10],
-  ['a home uplink of 40 Mbps, 20 ms away', 5000, 20, 0.8, 10],
-  ['a home uplink of 20 Mbps, 20 ms away', 2500, 20, 0.8, 12],
+  ['a home uplink of 40 Mbps, 20 ms away', 5000, 20, 0.8, 18],
+  ['a home uplink of 20 Mbps, 20 ms away', 2500, 20, 0.8, 25],
   ['a line of 100 Mbps, 50 ms away', 12_500, 50, 0.5, 10]
 ] as const) {
   test(`paced, ${what} is used well and its queue stays short`, () => {
@@ -41,6 +59,18 @@ for (const [what, bytesPerMs, roundTripMs, leastShare, mostQueueMs] of [
     assert.ok(worstQueueMs < mostQueueMs, `${worstQueueMs.toFixed(1)} ms of queue`)
   })
 }
+
+test('hiccups of any length never bring it to a halt', () => {
+  for (const bytesPerMs of [1000, 10_000, 100_000]) for (const hiccupMs of [20, 200]) drive(new DelayWindow(), { bytesPerMs, roundTripMs: 1, hiccupMs }, 60)
+})
+
+test('a part may always leave when the reader may be holding back the rest, however small the window has become', () => {
+  const window = new DelayWindow()
+  window.onSent(16 * 1024 - 1, 0)
+  assert.ok(window.mayHave(128 * 1024))
+  window.onSent(128 * 1024, 0)
+  assert.not.ok(window.mayHave(1))
+})
 
 test('an acknowledgement of what was not sent, or of half a part, is refused', () => {
   const window = new DelayWindow()
