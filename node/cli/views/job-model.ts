@@ -75,6 +75,7 @@ export class JobModel {
       case 'bid':
       case 'decline':
       case 'agreement':
+      case 'early':
       case 'hosting': break
     }
   }
