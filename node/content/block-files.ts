@@ -1,5 +1,5 @@
 import { randomUUID } from 'node:crypto'
-import { mkdir, open, readdir, readFile, rename, rm, stat, statfs, unlink } from 'node:fs/promises'
+import { mkdir, open, readdir, rename, rm, stat, statfs, unlink } from 'node:fs/promises'
 import { join } from 'node:path'
 import { isContentCid } from '../../protocols/transfer/content-id.ts'
 import { fromDisk } from './errors.ts'
@@ -7,11 +7,19 @@ import { fromDisk } from './errors.ts'
 /** How long an answer about free disk space is believed. */
 const FREE_SPACE_VALID_MS = 1000
 
+/** How long a file that has not changed since its bytes were hashed is taken for what it was: what is imported is sent to several peers soon after. */
+const PROOF_VALID_MS = 10 * 60_000
+
+/** Files remembered so: 4 GiB of whole leaves. */
+const MAX_PROOFS = 4096
+
 /** Files looked at together while the folder is read at start. */
 const STAT_BATCH = 64
 
 /** Larger blocks as files: `blocks/X/CID`, X the last letter but one of the address: 32 folders. A file appears whole or not at all. */
 export class BlockFiles {
+  /** When each file was changed last as its bytes were known to be right, and until when that counts. */
+  readonly #proofs = new Map<string, { changedMs: number, untilMs: number }>()
   readonly #blocksDir: string
   readonly #tmpDir: string
   readonly #made = new Set<string>()
@@ -48,12 +56,13 @@ export class BlockFiles {
     const tmp = join(this.#tmpDir, randomUUID())
     const folder = this.#folder(cid)
     try {
-      await writeNew(tmp, bytes)
+      const changedMs = await writeNew(tmp, bytes)
       if (!this.#made.has(folder)) {
         await mkdir(folder, { recursive: true, mode: 0o700 })
         this.#made.add(folder)
       }
       await rename(tmp, this.#path(cid))
+      this.prove(cid, changedMs)
       this.#freeBytes -= bytes.byteLength
     } catch (err) {
       await unlink(tmp).catch(() => {})
@@ -62,13 +71,21 @@ export class BlockFiles {
     }
   }
 
-  /** The file's bytes, unverified, in `memory` where they fit; undefined when it is not there or cannot be read. */
-  async read(cid: string, sizeBytes: number, memory?: Uint8Array): Promise<Uint8Array | undefined> {
-    if (memory === undefined || memory.byteLength < sizeBytes) return readFile(this.#path(cid)).catch(() => undefined)
+  /**
+   * The file's bytes, in `memory` where they fit; undefined when it is not there or cannot be read. `isProven` when they were hashed
+   * lately and the file has not changed since; when not, the caller hashes them, and tells `prove`.
+   */
+  async read(cid: string, sizeBytes: number, memory?: Uint8Array): Promise<{ bytes: Uint8Array, changedMs: number, isProven: boolean } | undefined> {
     const handle = await open(this.#path(cid), 'r').catch(() => undefined)
     try {
-      const read = await handle?.read(memory, 0, sizeBytes, 0)
-      return read?.bytesRead === sizeBytes ? memory.subarray(0, sizeBytes) : undefined
+      if (handle === undefined) return undefined
+      const { size, mtimeMs } = await handle.stat()
+      if (size !== sizeBytes) return undefined
+      const room = memory !== undefined && memory.byteLength >= sizeBytes ? memory : new Uint8Array(Buffer.allocUnsafeSlow(sizeBytes).buffer)
+      const { bytesRead } = await handle.read(room, 0, sizeBytes, 0)
+      if (bytesRead !== sizeBytes) return undefined
+      const proof = this.#proofs.get(cid)
+      return { bytes: room.subarray(0, sizeBytes), changedMs: mtimeMs, isProven: proof !== undefined && proof.changedMs === mtimeMs && Date.now() < proof.untilMs }
     } catch {
       return undefined
     } finally {
@@ -76,7 +93,18 @@ export class BlockFiles {
     }
   }
 
+  /** The bytes of the file, last changed at `changedMs`, are those of its address. */
+  prove(cid: string, changedMs: number): void {
+    this.#proofs.delete(cid)
+    this.#proofs.set(cid, { changedMs, untilMs: Date.now() + PROOF_VALID_MS })
+    for (const oldest of this.#proofs.keys()) {
+      if (this.#proofs.size <= MAX_PROOFS) break
+      this.#proofs.delete(oldest)
+    }
+  }
+
   async remove(cid: string): Promise<void> {
+    this.#proofs.delete(cid)
     await unlink(this.#path(cid)).catch(() => {})
   }
 
@@ -116,11 +144,12 @@ export class BlockFiles {
   }
 }
 
-/** Writes a file that does not exist yet. In one call where the system takes it: `writeFile` would take two for a leaf. */
-async function writeNew(path: string, bytes: Uint8Array): Promise<void> {
+/** Writes a file that does not exist yet, and returns when it was changed. In one call where the system takes it: `writeFile` would take two for a leaf. */
+async function writeNew(path: string, bytes: Uint8Array): Promise<number> {
   const handle = await open(path, 'wx', 0o600)
   try {
     for (let at = 0; at < bytes.byteLength;) at += (await handle.write(bytes, at)).bytesWritten
+    return (await handle.stat()).mtimeMs
   } finally {
     await handle.close()
   }

@@ -118,8 +118,8 @@ export class BlockStore {
     this.index.touch(cid, Date.now())
     const cached = this.#cache.get(cid)
     if (cached !== undefined) return cached
-    const bytes = entry.inline ? await this.#db.get(BLOCK + cid) : await this.#files.read(cid, entry.sizeBytes, memory)
-    if (bytes !== undefined && cidOfBlock(codecOfCid(cid), bytes) === cid) {
+    const bytes = entry.inline ? await this.#readInline(cid) : await this.#readFile(cid, entry.sizeBytes, memory)
+    if (bytes !== undefined) {
       // the caller's memory will hold another block soon
       if (entry.inline || codecOfCid(cid) === 'dag-pb') this.#cache.add(cid, bytes.buffer === memory?.buffer ? new Uint8Array(bytes) : bytes)
       return bytes
@@ -127,6 +127,19 @@ export class BlockStore {
     // only if it is still the block that was read: it may have been evicted and written again meanwhile
     if (this.index.get(cid) === entry) await this.#delete(cid)
     return undefined
+  }
+
+  async #readInline(cid: string): Promise<Uint8Array | undefined> {
+    const bytes = await this.#db.get(BLOCK + cid)
+    return bytes !== undefined && cidOfBlock(codecOfCid(cid), bytes) === cid ? bytes : undefined
+  }
+
+  async #readFile(cid: string, sizeBytes: number, memory: Uint8Array | undefined): Promise<Uint8Array | undefined> {
+    const file = await this.#files.read(cid, sizeBytes, memory)
+    if (file === undefined || file.isProven) return file?.bytes
+    if (cidOfBlock(codecOfCid(cid), file.bytes) !== cid) return undefined
+    this.#files.prove(cid, file.changedMs)
+    return file.bytes
   }
 
   /**

@@ -13,7 +13,7 @@ export const MAX_AHEAD_BYTES = 1024 * 1024
 export const MAX_AHEAD_BLOCKS = 256
 
 /** Blocks asked of one source and not come yet, and blocks not stored yet: with less, network and disk wait for each other. */
-export const WINDOW_BYTES = 8 * MAX_LEAF_BYTES
+export const WINDOW_BYTES = 6 * MAX_LEAF_BYTES
 
 /** Fetches that run at once; more wait. With many, each has a smaller window, so that together they hold some tens of MiB. */
 export const MAX_FETCHES = 16

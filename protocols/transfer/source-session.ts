@@ -25,7 +25,7 @@ export class SourceError extends Error {
 const REFUSALS: Record<RefusalReason, SourceCode> = { refused: 'E_SOURCE_REFUSED', busy: 'E_SOURCE_BUSY', absent: 'E_SOURCE_ABSENT' }
 
 /** As many as a fetch has on their way to the store. */
-const MAX_SPARE_BLOCKS = 8
+const MAX_SPARE_BLOCKS = 6
 
 function toSourceError(err: WireError): SourceError {
   const code: SourceCode = err.code === 'E_FRAME_TIMEOUT' ? 'E_SOURCE_STALLED'

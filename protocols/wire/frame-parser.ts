@@ -15,8 +15,8 @@ const ZEROED_BELOW_BYTES = 4 * 1024
 
 /** Bodies of this size and more are worth keeping: the collector of large buffers takes a third of a fast stream's time. */
 const RECYCLE_FROM_BYTES = 16 * 1024
-const MAX_SPARES = 8
-const MAX_SPARE_BYTES = 8 * 1024 * 1024
+const MAX_SPARES = 6
+const MAX_SPARE_BYTES = 7 * 1024 * 1024
 
 /** A plain Uint8Array (never a pooled Buffer, whose `slice` shares memory). */
 function allocate(bytes: number): Uint8Array {

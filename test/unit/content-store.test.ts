@@ -292,6 +292,29 @@ test('a block damaged on disk is noticed, counts as missing, and can be stored a
   await own.close()
 })
 
+test('damage is noticed before and after the block was read and served', async () => {
+  const at = freshDir()
+  let own = await openStore({ dir: at })
+  const { cid } = await own.importBytes(random.bytes(500_000))
+  assert.ok(await own.getBlock(cid))
+  const [path] = await files(join(at, 'blocks'))
+  const bytes = await readFile(path!)
+  bytes[77]! ^= 1
+  await writeFile(path!, bytes)
+  assert.is(await own.getBlock(cid), undefined)
+  assert.equal(await files(join(at, 'blocks')), [])
+  const again = await own.importBytes(random.bytes(500_000))
+  await own.close()
+  // in another process nothing is taken on trust, and a file of another size is no block
+  const [other] = await files(join(at, 'blocks'))
+  const stored = await readFile(other!)
+  stored[3]! ^= 1
+  await writeFile(other!, stored)
+  own = await openStore({ dir: at })
+  assert.is(await own.getBlock(again.cid), undefined)
+  await own.close()
+})
+
 test('a store whose process was killed opens with all whole blocks and no litter', async () => {
   const at = freshDir()
   const program = `
