@@ -31,6 +31,8 @@ export interface Job extends JobRecord {
   tender: Tender | undefined
   /** Unexpired bids not taken up: the spares. Best first. */
   spares: Spare[]
+  /** The last round that each peer bid for: a bid serves once, however often it arrives. */
+  bidRounds: Map<string, number>
   refusals: Refusals
   /** Providers needed beyond those agreed with, because a task found none that may vote on it. */
   blocked: boolean
@@ -45,7 +47,7 @@ export interface Job extends JobRecord {
 export function newJob(record: JobRecord): Job {
   return {
     ...record, taskCount: taskCount(record.document), nextTask: 0, tasks: new Map(), queue: new Set(), done: 0, failed: 0,
-    deals: new Map(), tender: undefined, spares: [], refusals: new Refusals(), blocked: false, fruitlessRounds: 0, resting: new Map(), proposals: 0
+    deals: new Map(), tender: undefined, spares: [], bidRounds: new Map(), refusals: new Refusals(), blocked: false, fruitlessRounds: 0, resting: new Map(), proposals: 0
   }
 }
 

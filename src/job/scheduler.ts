@@ -11,11 +11,11 @@ import { isRunning, waitingCount } from './job.ts'
 import type { Job } from './job.ts'
 import type { Parts } from './parts.ts'
 import type { RequesterSettings } from './parts.ts'
-import { freshTask, hasFailedAt, hasVoice, isLive, isSpent, liveReplicas, wantedReplicas } from './task.ts'
+import { failuresAt, freshTask, hasVoice, isLive, isSpent, liveReplicas, wantedReplicas } from './task.ts'
 import type { Task } from './task.ts'
 import type { Tendering } from './tendering.ts'
 
-/** Queued tasks looked at in one pass, so that many unplaceable ones cannot make every event slow. */
+/** Queued tasks looked at in one pass, so that many unplaceable ones cannot make every event slow; the next pass looks at others. */
 const MAX_SCAN = 256
 /** Rounds of asking in vain after which nobody else can be had: a failing result needs no second witness, a failed host tries again. */
 const WITNESS_ROUNDS = 2
@@ -24,6 +24,9 @@ const FIRST_REST_MS = 1 * SECOND_MS
 const LAST_REST_MS = 30 * SECOND_MS
 /** Providers whose troubles are remembered, a job. */
 const MAX_RESTING = 256
+
+/** What one look at a job gathers: new leases by agreement, and whether hosts that failed got any. */
+interface Pass { fresh: Map<string, LeaseRef[]>, retried: boolean }
 
 /** Decides which provider gets which task, and when more providers are needed. */
 export class Scheduler {
@@ -49,12 +52,14 @@ export class Scheduler {
   /** Leases what can be leased, asks for providers where they lack. Idempotent: call it after any change. */
   pump(turn: Turn, job: Job): void {
     if (job.state.kind !== 'running') return
-    const fresh = new Map<string, LeaseRef[]>()
+    const pass: Pass = { fresh: new Map(), retried: false }
     do {
       job.blocked = false
-      this.#placeAll(turn, job, fresh)
+      this.#placeAll(turn, job, pass)
     } while (this.#needsProvider(turn, job) && this.#engage(turn, job))
-    this.#say(turn, job, fresh)
+    this.#say(turn, job, pass)
+    // Each retry of a failed host costs new rounds of asking, so that one that always fails does not keep others out.
+    if (pass.retried) job.fruitlessRounds = 0
     if (!this.#needsProvider(turn, job)) return
     if (job.blocked && job.fruitlessRounds >= WITNESS_ROUNDS) for (const index of [...job.queue]) this.#settleForLess(turn, job, index)
     if (isRunning(job)) this.#tendering.open(turn, job)
@@ -129,26 +134,26 @@ export class Scheduler {
     return true
   }
 
-  #placeAll(turn: Turn, job: Job, fresh: Map<string, LeaseRef[]>): void {
+  #placeAll(turn: Turn, job: Job, pass: Pass): void {
     const deals = awake(turn, job).filter((deal) => deal.state === 'active' || !deal.said)
     const plenty = waitingCount(job) > slotsOf(deals)
-    let scanned = 0
-    for (const index of job.queue) {
+    const looked = [...firstOf(job.queue, MAX_SCAN)]
+    for (const index of looked) {
       const task = job.tasks.get(index)
-      if (scanned++ >= MAX_SCAN) break
-      if (task !== undefined) this.#place(turn, job, task, deals, plenty, fresh)
+      if (task !== undefined) this.#place(turn, job, task, deals, plenty, pass)
     }
+    if (job.queue.size > MAX_SCAN) for (const index of looked) if (job.queue.delete(index)) job.queue.add(index)
     while (job.nextTask < job.taskCount && deals.some((deal) => room(deal, plenty) > 0)) {
       const task = freshTask(job.nextTask++)
       job.tasks.set(task.index, task)
       job.queue.add(task.index)
-      this.#place(turn, job, task, deals, plenty, fresh)
+      this.#place(turn, job, task, deals, plenty, pass)
     }
     if (job.nextTask < job.taskCount && deals.length === 0) job.blocked = ![...job.deals.values()].some((deal) => deal.said && deal.state === 'proposed')
   }
 
   /** Leases as many replicas of a task as it wants and the deals allow. */
-  #place(turn: Turn, job: Job, task: Task, deals: readonly Deal[], plenty: boolean, fresh: Map<string, LeaseRef[]>): void {
+  #place(turn: Turn, job: Job, task: Task, deals: readonly Deal[], plenty: boolean, pass: Pass): void {
     for (;;) {
       const untouched = task.replicas.every(isSpent)
       const candidates = deals.filter((deal) => mayTake(job, task, deal.provider, deal.payee))
@@ -160,8 +165,9 @@ export class Scheduler {
         if (candidates.length === 0) job.blocked = true
         return
       }
-      this.#lease(turn, job, task, deal, false, fresh)
-      this.#maybeCheck(turn, job, deal, fresh)
+      if (failuresAt(task, deal.provider) > 0) pass.retried = true
+      this.#lease(turn, job, task, deal, false, pass)
+      this.#maybeCheck(turn, job, deal, pass)
     }
   }
 
@@ -182,32 +188,32 @@ export class Scheduler {
   }
 
   /** Slips a task whose answer is known among the others, where a provider's word alone decides. */
-  #maybeCheck(turn: Turn, job: Job, deal: Deal, fresh: Map<string, LeaseRef[]>): void {
+  #maybeCheck(turn: Turn, job: Job, deal: Deal, pass: Pass): void {
     const { quorum, spotCheckShare } = job.document.replication
     if (quorum > 1 || spotCheckShare === 0 || job.taskCount < 2 || turn.random() >= spotCheckShare) return
     for (const task of job.tasks.values()) {
       if (task.state.kind === 'done' && task.state.verified && !hasVoice(task, deal.provider, deal.payee)) {
-        this.#lease(turn, job, task, deal, true, fresh)
+        this.#lease(turn, job, task, deal, true, pass)
         return
       }
     }
   }
 
-  #lease(turn: Turn, job: Job, task: Task, deal: Deal, check: boolean, fresh: Map<string, LeaseRef[]>): void {
+  #lease(turn: Turn, job: Job, task: Task, deal: Deal, check: boolean, pass: Pass): void {
     const ref: LeaseRef = { task: task.index, attempt: task.attempts++ }
     task.replicas.push({ agreement: deal.id, provider: deal.provider, payee: deal.payee, attempt: ref.attempt, sinceMonoMs: turn.now.monoMs, check, state: { kind: 'leased' } })
     deal.leases.set(leaseName(ref), ref)
     this.#parts.timers.set(`run|${deal.id}|${ref.task}|${ref.attempt}`, turn.now.monoMs + job.document.limits.queueMs + 2 * job.document.limits.runMs + MINUTE_MS)
     this.#ballot.store(turn, job, task)
-    fresh.set(deal.id, [...fresh.get(deal.id) ?? [], ref])
+    pass.fresh.set(deal.id, [...pass.fresh.get(deal.id) ?? [], ref])
     if (!check) turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'leased', peer: deal.provider, code: OK, message: liveReplicas(task).length > 1 ? `replica ${ref.attempt + 1}` : '' })
   }
 
-  #say(turn: Turn, job: Job, fresh: Map<string, LeaseRef[]>): void {
+  #say(turn: Turn, job: Job, pass: Pass): void {
     for (const deal of job.deals.values()) {
       if (!deal.said) this.#deals.propose(turn, deal)
       else {
-        const leases = fresh.get(deal.id)
+        const leases = pass.fresh.get(deal.id)
         if (leases !== undefined) turn.send(deal.provider, { kind: 'lease', agreement: deal.id, leases })
       }
     }
@@ -227,21 +233,27 @@ function slotsOf(deals: readonly Deal[]): number {
   return deals.reduce((sum, deal) => sum + deal.agreement.slots, 0)
 }
 
-/** Nobody votes twice on a task; who failed at it tries again only when nobody else can be had. */
+/** Nobody votes twice on a task; who failed at it tries again when nobody else can be had, the later the oftener it failed. */
 function mayTake(job: Job, task: Task, provider: string, payee: string): boolean {
-  return !hasVoice(task, provider, payee) && (job.fruitlessRounds >= WITNESS_ROUNDS || !hasFailedAt(task, provider))
+  return !hasVoice(task, provider, payee) && job.fruitlessRounds >= WITNESS_ROUNDS * failuresAt(task, provider)
 }
 
 /** Whether something waits that this provider may still vote on. */
 function mayServe(job: Job, provider: string, payee: string): boolean {
   if (job.nextTask < job.taskCount) return true
-  let scanned = 0
-  for (const index of job.queue) {
+  for (const index of firstOf(job.queue, MAX_SCAN)) {
     const task = job.tasks.get(index)
     if (task !== undefined && mayTake(job, task, provider, payee)) return true
-    if (scanned++ >= MAX_SCAN) return true
   }
-  return false
+  return job.queue.size > MAX_SCAN
+}
+
+function * firstOf(indices: Iterable<number>, count: number): Generator<number> {
+  let left = count
+  for (const index of indices) {
+    if (left-- <= 0) return
+    yield index
+  }
 }
 
 function roomiest(deals: readonly Deal[], plenty: boolean): Deal | undefined {

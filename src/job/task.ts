@@ -104,8 +104,8 @@ export function hasVoice(task: Task, provider: string, payee: string): boolean {
   return task.replicas.some((replica) => (replica.provider === provider || replica.payee === payee) && !isSpent(replica))
 }
 
-export function hasFailedAt(task: Task, provider: string): boolean {
-  return task.replicas.some((replica) => replica.provider === provider && replica.state.kind === 'failed')
+export function failuresAt(task: Task, provider: string): number {
+  return task.replicas.filter((replica) => replica.provider === provider && replica.state.kind === 'failed').length
 }
 
 /** Votes cast and not yet judged. */

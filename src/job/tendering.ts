@@ -23,6 +23,8 @@ const HURRY_MS = 100
 const UNKNOWN_LATENCY_MS = 200
 /** Peers whose latency is remembered. */
 const MAX_LATENCIES = 4096
+/** Bidders of one job remembered, so that a bid serves once. */
+const MAX_BIDDERS = 1024
 /** Providers expected to answer a decline-sampled offer; see Offer.declineShare. */
 const FULL_DECLINE_SHARE = 65_535
 
@@ -51,24 +53,31 @@ export class Tendering {
     this.#parts.timers.set(`tender|${job.id}`, turn.now.monoMs + this.#settings.bidWindowMs)
   }
 
-  /** A late bid is a spare. Its own expiry is on its bidder's clock, so that clock's error is allowed for. */
-  bid(turn: Turn, job: Job, bid: Bid): void {
+  /** Takes a bid in; true when it came late, as a spare. Its own expiry is on its bidder's clock, so that clock's error is allowed for. */
+  bid(turn: Turn, job: Job, bid: Bid): boolean {
+    const { peer } = bid.identity
+    if (bid.round > job.offerRound || bid.round <= (job.bidRounds.get(peer) ?? 0) || bid.expiresWallMs + PARAMS.clockSkewMs <= turn.now.wallMs) return false
+    job.bidRounds.delete(peer)
+    job.bidRounds.set(peer, bid.round)
+    if (job.bidRounds.size > MAX_BIDDERS) job.bidRounds.delete(job.bidRounds.keys().next().value ?? '')
     const refusal = this.#refuses(turn, job, bid)
     if (refusal !== undefined) {
-      job.refusals.add(bid.identity.peer, refusal.code, refusal.message, [refusal.code])
-      job.tender?.declined(bid.identity.peer)
-      return
+      job.refusals.add(peer, refusal.code, refusal.message, [refusal.code])
+      if (job.tender?.round === bid.round) job.tender.declined(peer)
+      return false
     }
-    turn.notify({ kind: 'bid', job: job.id, peer: bid.identity.peer })
+    turn.notify({ kind: 'bid', job: job.id, peer })
     const spare: Spare = { bid, untilMonoMs: turn.now.monoMs + PARAMS.bidLifeMs }
-    if (job.tender?.round !== bid.round) job.spares = freshest([...job.spares.filter((other) => other.bid.identity.peer !== bid.identity.peer), spare])
-    else job.tender.bid(spare)
+    const late = job.tender?.round !== bid.round
+    if (late) job.spares = freshest([...job.spares.filter((other) => other.bid.identity.peer !== peer), spare])
+    else job.tender?.bid(spare)
+    return late
   }
 
   /** Ends the open round when it is complete or its window is over. True when there is something to schedule with. */
   settle(turn: Turn, job: Job, windowOver: boolean): boolean {
     const { tender } = job
-    if (tender === undefined) return job.spares.length > 0
+    if (tender === undefined) return false
     const policy = SELECTION[job.document.selection]
     const wanted = Math.min(this.#settings.maxProviders, Math.max(job.document.replication.replicas, waitingCount(job)))
     if (!windowOver && !tender.complete(policy, wanted)) return false

@@ -13,10 +13,13 @@ const ENOUGH_MS = 6 * 60_000
 /** Whether honest hosts suffice and time is left, so that nothing excuses this job from being done. */
 export function mustSucceed(spec: JobSpec, scenario: Scenario): boolean {
   const hosts = scenario.peers.filter(({ behaviour, lends, cores }, i) => i !== spec.requester && lends && cores >= spec.cores && isReliable(behaviour)).length
+  // Where a second voice is wanted and the first lied, a third must be true.
+  const liars = scenario.peers.some(({ behaviour }) => behaviour.kind === 'liar')
+  const needed = Math.max(spec.quorum, liars && spec.spotCheckShare > 0 ? 2 : 1)
   const blamers = scenario.peers.some(({ behaviour }) => behaviour.kind === 'flaky' && behaviour.blames)
   const fromMs = Math.max(spec.atMs, scenario.healAtMs)
   const inTime = spec.atMs + spec.limits.totalMs >= fromMs + ENOUGH_MS && spec.atMs + spec.limits.queueMs >= fromMs + ENOUGH_MS
-  return spec.cancelAtMs === undefined && spec.failing.length === 0 && !blamers && inTime && hosts >= spec.quorum
+  return spec.cancelAtMs === undefined && spec.failing.length === 0 && !blamers && inTime && hosts >= needed
 }
 
 /** Invariant 13: after healing every job settles within its time, and nothing of it is left anywhere but its result. */
