@@ -38,7 +38,7 @@ export interface Job extends JobRecord {
   blocked: boolean
   /** Rounds of asking since the last agreement was proposed. */
   fruitlessRounds: number
-  /** Providers that failed by their own trouble get nothing for a while; `times` counts the troubles in a row. */
+  /** Providers in trouble get nothing for a while; `times` counts the troubles in a row. */
   resting: Map<string, { times: number, untilMonoMs: number }>
   /** Agreements proposed in this life: numbers them. */
   proposals: number

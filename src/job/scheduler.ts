@@ -11,7 +11,7 @@ import { isRunning, waitingCount } from './job.ts'
 import type { Job } from './job.ts'
 import type { Parts } from './parts.ts'
 import type { RequesterSettings } from './parts.ts'
-import { failuresAt, freshTask, hasVoice, isLive, isSpent, liveReplicas, wantedReplicas } from './task.ts'
+import { addReplica, failuresAt, freshTask, hasVoice, isLive, isSpent, liveReplicas, wantedReplicas } from './task.ts'
 import type { Task } from './task.ts'
 import type { Tendering } from './tendering.ts'
 
@@ -19,9 +19,9 @@ import type { Tendering } from './tendering.ts'
 const MAX_SCAN = 256
 /** Rounds of asking in vain after which nobody else can be had: a failing result needs no second witness, a failed host tries again. */
 const WITNESS_ROUNDS = 2
-/** A provider that failed by its own trouble rests this long, doubled with each trouble in a row. */
+/** A provider that refused, left or failed by its own trouble rests this long, doubled with each trouble in a row. */
 const FIRST_REST_MS = 1 * SECOND_MS
-const LAST_REST_MS = 30 * SECOND_MS
+const LAST_REST_MS = 5 * MINUTE_MS
 /** Providers whose troubles are remembered, a job. */
 const MAX_RESTING = 256
 
@@ -79,6 +79,7 @@ export class Scheduler {
       }
     }
     if (away && lost > 0) this.#parts.histories.record(turn, deal.provider, 'failed')
+    if (lost > 0) this.rest(turn, job, deal.provider)
     this.#deals.end(turn, deal, away && lost === 0 ? 'E_AGREEMENT_IDLE' : code, '', options)
     for (const index of [...job.queue]) {
       const task = job.tasks.get(index)
@@ -86,7 +87,7 @@ export class Scheduler {
     }
   }
 
-  /** A host in trouble gets nothing for a while: else one that fails at once would use up every attempt. */
+  /** A host in trouble gets nothing for a while: else one that fails at once would use up every attempt. A commit clears it. */
   rest(turn: Turn, job: Job, provider: string): void {
     const { times } = job.resting.get(provider) ?? { times: 0 }
     const untilMonoMs = turn.now.monoMs + Math.min(FIRST_REST_MS * 2 ** times, LAST_REST_MS)
@@ -201,7 +202,7 @@ export class Scheduler {
 
   #lease(turn: Turn, job: Job, task: Task, deal: Deal, check: boolean, pass: Pass): void {
     const ref: LeaseRef = { task: task.index, attempt: task.attempts++ }
-    task.replicas.push({ agreement: deal.id, provider: deal.provider, payee: deal.payee, attempt: ref.attempt, sinceMonoMs: turn.now.monoMs, check, state: { kind: 'leased' } })
+    addReplica(task, { agreement: deal.id, provider: deal.provider, payee: deal.payee, attempt: ref.attempt, sinceMonoMs: turn.now.monoMs, check, state: { kind: 'leased' } })
     deal.leases.set(leaseName(ref), ref)
     this.#parts.timers.set(`run|${deal.id}|${ref.task}|${ref.attempt}`, turn.now.monoMs + job.document.limits.queueMs + 2 * job.document.limits.runMs + MINUTE_MS)
     this.#ballot.store(turn, job, task)

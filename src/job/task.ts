@@ -55,6 +55,17 @@ export type Task = {
 export type TaskRecord = { v: 1, job: string, task: Task }
 export const TASK_PREFIX = 'task/'
 
+/** Replicas kept in a task's record: beyond, the oldest that came to nothing is forgotten, so that a long fight stays cheap to store. */
+const MAX_REPLICAS_KEPT = 24
+
+export function addReplica(task: Task, replica: Replica): void {
+  if (task.replicas.length >= MAX_REPLICAS_KEPT) {
+    const oldest = task.replicas.findIndex(({ state }) => state.kind === 'lost' || state.kind === 'late')
+    if (oldest !== -1) task.replicas.splice(oldest, 1)
+  }
+  task.replicas.push(replica)
+}
+
 export function freshTask(index: number): Task {
   return { index, quorum: 1, spread: 1, extra: 0, round: 0, attempts: 0, replicas: [], state: { kind: 'active' } }
 }
