@@ -7,8 +7,14 @@ const TARGET_DELAY_MS = 8
 const MIN_WINDOW_BYTES = ACK_EVERY_BYTES + 2 * MIN_PACED_PART_BYTES
 const MAX_WINDOW_BYTES = 2 * 1024 * 1024
 
-/** A window is worth this many parts: the time one takes to pass is then short beside the delay that is looked for. */
-const PARTS_PER_WINDOW = 8
+/** A part is what passes in this time: others' messages wait no longer for it, and it says little about the delay that is looked for. */
+const PART_MS = 1.5
+
+/** A window is worth at least this many parts, so that the way is never empty. */
+const LEAST_PARTS_PER_WINDOW = 3
+
+/** How much one part's time counts in the mean. */
+const SMOOTHING = 1 / 8
 
 /** Beyond its doubling at the start, the window grows by this much a round. */
 const GROWTH_BYTES = 32 * 1024
@@ -28,6 +34,8 @@ export class DelayWindow {
   #starting = true
   #inFlightBytes = 0
   readonly #sent: { bytes: number, atMs: number }[] = []
+  /** What a part takes to be acknowledged. Long until it is known. */
+  #meanMs = 1000
   #baseMs = Number.POSITIVE_INFINITY
   #nextBaseMs = Number.POSITIVE_INFINITY
   #basePeriodEndsMs = Number.NEGATIVE_INFINITY
@@ -39,7 +47,8 @@ export class DelayWindow {
 
   /** How large the next part should be. */
   get partBytes(): number {
-    return Math.floor(Math.min(Math.max(this.#windowBytes / PARTS_PER_WINDOW, MIN_PACED_PART_BYTES), MAX_PACED_PART_BYTES))
+    const bytes = this.#windowBytes / Math.max(LEAST_PARTS_PER_WINDOW, this.#meanMs / PART_MS)
+    return Math.floor(Math.min(Math.max(bytes, MIN_PACED_PART_BYTES), MAX_PACED_PART_BYTES))
   }
 
   get inFlightBytes(): number {
@@ -88,6 +97,7 @@ export class DelayWindow {
       this.#nextBaseMs = Number.POSITIVE_INFINITY
       this.#basePeriodEndsMs = nowMs + BASE_PERIOD_MS
     }
+    this.#meanMs += (Math.min(tookMs, 1000) - this.#meanMs) * (this.#meanMs === 1000 ? 1 : SMOOTHING)
     this.#nextBaseMs = Math.min(this.#nextBaseMs, tookMs)
     this.#baseMs = Math.min(this.#baseMs, tookMs)
     const room = 1 - (tookMs - this.#baseMs) / TARGET_DELAY_MS
