@@ -8,7 +8,8 @@ import type { Agreement } from './documents/agreement.ts'
 import type { Message } from './documents/message.ts'
 import type { Hardware } from './documents/resources.ts'
 import { DEAL_PREFIX } from './job/deals.ts'
-import { Hosting, HOSTED_PREFIX } from './job/hosting.ts'
+import { HOSTED_PREFIX } from './job/hosted.ts'
+import { Hosting } from './job/hosting.ts'
 import { JOB_PREFIX } from './job/job.ts'
 import { LEASE_PREFIX } from './job/lease.ts'
 import type { Parts, Self } from './job/parts.ts'
@@ -63,7 +64,7 @@ export class Peer {
   * snapshot(): Generator<[key: string, value: StoredRecord]> {
     yield* this.histories.records()
     yield* this.requesting.records()
-    yield* this.hosting.records()
+    yield* this.hosting.book.records()
     yield* this.#outbox.records()
   }
 
@@ -95,8 +96,8 @@ export class Peer {
       case JOB_PREFIX: this.requesting.recovery.job(value); break
       case DEAL_PREFIX: this.requesting.recovery.deal(value); break
       case TASK_PREFIX: this.requesting.recovery.task(value); break
-      case HOSTED_PREFIX: this.hosting.restoreAgreement(value); break
-      case LEASE_PREFIX: this.hosting.restoreLease(value); break
+      case HOSTED_PREFIX: this.hosting.book.restoreAgreement(value); break
+      case LEASE_PREFIX: this.hosting.book.restoreLease(value); break
       case OUTBOX_PREFIX: this.#outbox.restore(value); break
     }
   }

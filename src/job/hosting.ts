@@ -1,5 +1,4 @@
 import { OK } from '../core/effect.ts'
-import type { StoredRecord } from '../core/effect.ts'
 import type { HostState, LeaseId } from '../core/event.ts'
 import type { Turn } from '../core/turn.ts'
 import { agreementDigest, ZERO_BYTES32 } from '../documents/agreement.ts'
@@ -17,27 +16,16 @@ import type { SharePolicy } from '../documents/share.ts'
 import { PARAMS } from '../params.ts'
 import { Bidder } from './bidder.ts'
 import type { HostSide } from './bidder.ts'
-import { leaseKey, leaseRecord, LEASE_PREFIX } from './lease.ts'
-import type { Lease, LeaseRecord, LeaseState } from './lease.ts'
+import { hasWork, HostedBook } from './hosted.ts'
+import type { Hosted } from './hosted.ts'
+import { leaseKey } from './lease.ts'
+import type { Lease } from './lease.ts'
 import type { Parts } from './parts.ts'
 
 /** Agreements held at once; far beyond what a home PC can serve. */
 const MAX_HOSTED = 256
 /** Suspended for its owner longer than this, a host hands its tasks back. */
 const HAND_BACK_MS = 60_000
-/** Ended agreements remembered, so that a proposal that arrives again does not bring one back. */
-const MAX_ENDED = 1024
-export const HOSTED_PREFIX = 'hosted/'
-
-type HostedRecord = { v: 1, id: string, agreement: Agreement, signature: string, offer: Offer }
-interface Hosted extends HostedRecord {
-  leases: Map<string, Lease>
-  /** The last attempt taken of each task: attempts grow, so an earlier one is an old message. In memory only. */
-  taken: Map<number, number>
-  /** Its slots are held. Not so while it only waits for verdicts: then others may have the computer. */
-  reserved: boolean
-}
-
 const HOST_LEFT: ErrorCode = 'E_HOST_LEFT'
 
 /** The provider side of a peer: bids, agreements, leases, commits and reveals. */
@@ -45,8 +33,7 @@ export class Hosting {
   readonly #parts: Parts
   readonly capacity: Capacity
   readonly #bidder: Bidder
-  readonly #hosted = new Map<string, Hosted>()
-  readonly #ended = new Set<string>()
+  readonly book: HostedBook
   #side: HostSide
   #suspended = false
 
@@ -55,6 +42,7 @@ export class Hosting {
     this.#side = { policy, host, draining: false }
     this.capacity = new Capacity(hardware)
     this.#bidder = new Bidder(parts, this.capacity)
+    this.book = new HostedBook(parts)
   }
 
   get policy(): SharePolicy {
@@ -67,27 +55,27 @@ export class Hosting {
   }
 
   get leases(): Lease[] {
-    return [...this.#hosted.values()].flatMap(({ leases }) => [...leases.values()])
+    return this.book.leases
   }
 
   /** Sizes of what could grow. */
   sizes(): { agreements: number, leases: number } {
-    return { agreements: this.#hosted.size, leases: this.leases.length }
+    return { agreements: this.book.size, leases: this.leases.length }
   }
 
   get agreements(): readonly { id: string, agreement: Agreement, leases: number }[] {
-    return [...this.#hosted.values()].map(({ id, agreement, leases }) => ({ id, agreement, leases: leases.size }))
+    return this.book.values().map(({ id, agreement, leases }) => ({ id, agreement, leases: leases.size }))
   }
 
   /** Contents of the results committed under an agreement: its requester may read them. */
   resultsFor(agreement: string, requester: string): string[] {
-    const hosted = this.#hosted.get(agreement)
+    const hosted = this.book.get(agreement)
     if (hosted === undefined || hosted.agreement.requester !== requester) return []
     return [...hosted.leases.values()].flatMap(({ state }) => state.kind === 'committed' || state.kind === 'revealed' ? [state.receipt.result.content] : [])
   }
 
   agreement(id: string): Agreement | undefined {
-    return this.#hosted.get(id)?.agreement
+    return this.book.get(id)?.agreement
   }
 
   closedBecause(): { code: ErrorCode, message: string } | undefined {
@@ -96,44 +84,24 @@ export class Hosting {
 
   start(turn: Turn): void {
     // Agreements with work first: what they promised is kept, even if the owner lends less since.
-    for (const hosted of this.#hosted.values()) {
+    for (const hosted of this.book.values()) {
       if (!hasWork(hosted)) continue
       hosted.reserved = true
       this.capacity.restore(hosted.id, hosted.agreement.slots, hosted.offer.resources)
     }
-    for (const hosted of this.#hosted.values()) hosted.reserved = this.#reserve(turn, hosted)
-    for (const hosted of this.#hosted.values()) {
-      this.#touch(turn, hosted)
+    for (const hosted of this.book.values()) hosted.reserved = this.#reserve(turn, hosted)
+    for (const hosted of this.book.values()) {
+      this.book.touch(turn, hosted)
       if (hosted.leases.size > 0) this.#beat(turn, hosted)
       this.#pump(turn, hosted)
-      for (const lease of hosted.leases.values()) if (lease.state.kind === 'committed' || lease.state.kind === 'revealed') this.#keepFor(turn, lease)
+      for (const lease of hosted.leases.values()) if (lease.state.kind === 'committed' || lease.state.kind === 'revealed') this.book.keepFor(turn, lease)
     }
     this.#advertise(turn)
   }
 
-  /** What is stored of the present state, for snapshots. A run under way is not: it would start over. */
-  * records(): Generator<[key: string, value: StoredRecord]> {
-    for (const { v, id, agreement, signature, offer, leases } of this.#hosted.values()) {
-      yield [HOSTED_PREFIX + id, { v, id, agreement, signature, offer }]
-      for (const [key, lease] of leases) yield [LEASE_PREFIX + key, leaseRecord({ ...lease, state: lease.state.kind === 'running' ? { kind: 'queued' } : lease.state })]
-    }
-  }
-
-  restoreAgreement(value: StoredRecord): void {
-    const record = value as HostedRecord
-    this.#hosted.set(record.id, { ...record, leases: new Map(), taken: new Map(), reserved: false })
-  }
-
-  restoreLease(value: StoredRecord): void {
-    const { agreement, task, attempt, state } = value as LeaseRecord
-    const hosted = this.#hosted.get(agreement)
-    hosted?.leases.set(leaseKey({ agreement, task, attempt }), { agreement, task, attempt, state })
-    hosted?.taken.set(task, Math.max(attempt, hosted.taken.get(task) ?? 0))
-  }
-
   /** We slept: requesters hear at once that their work goes on. */
   woke(turn: Turn): void {
-    for (const hosted of this.#hosted.values()) if (hosted.leases.size > 0) this.#beat(turn, hosted)
+    for (const hosted of this.book.values()) if (hosted.leases.size > 0) this.#beat(turn, hosted)
   }
 
   setPolicy(turn: Turn, policy: SharePolicy, hardware: Hardware): void {
@@ -151,7 +119,7 @@ export class Hosting {
   /** Take nothing new; give back what has not begun; let the rest finish. */
   drain(turn: Turn): void {
     this.#side = { ...this.#side, draining: true }
-    for (const lease of this.leases) if (lease.state.kind === 'queued') this.#fail(turn, lease, 'E_HOST_DRAINING', 'the host is shutting down')
+    for (const lease of this.leases) if (lease.state.kind === 'queued') this.book.fail(turn, lease, 'E_HOST_DRAINING', 'the host is shutting down')
     this.#advertise(turn)
   }
 
@@ -162,7 +130,7 @@ export class Hosting {
   propose(turn: Turn, from: string, message: MessageOf<'propose'>): void {
     const { agreement } = message
     const id = toHex(agreementDigest(turn.hasher, this.#parts.self.separator, agreement))
-    const known = this.#hosted.get(id)
+    const known = this.book.get(id)
     if (known !== undefined) {
       if (known.agreement.requester !== from) return
       turn.send(from, { kind: 'agreed', agreement: id })
@@ -174,16 +142,12 @@ export class Hosting {
       turn.send(from, { kind: 'refused', agreement: id, code: answer.code, message: answer.message })
       return
     }
-    const { offer } = answer
-    const record: HostedRecord = { v: 1, id, agreement, signature: message.signature ?? '', offer }
-    const hosted: Hosted = { ...record, leases: new Map(), taken: new Map(), reserved: true }
-    this.#hosted.set(id, hosted)
-    this.capacity.reserve(id, agreement.slots, offer.resources)
-    turn.put(HOSTED_PREFIX + id, record)
+    const hosted = this.book.add(turn, { v: 1, id, agreement, signature: message.signature ?? '', offer: answer.offer })
+    this.capacity.reserve(id, agreement.slots, answer.offer.resources)
     turn.send(from, { kind: 'agreed', agreement: id })
     this.#advertise(turn)
     this.#take(turn, hosted, message.leases)
-    this.#touch(turn, hosted)
+    this.book.touch(turn, hosted)
   }
 
   lease(turn: Turn, from: string, message: MessageOf<'lease'>): void {
@@ -201,14 +165,14 @@ export class Hosting {
     if (hosted === undefined) return
     for (const ref of message.leases) {
       const lease = hosted.leases.get(leaseKey({ agreement: hosted.id, ...ref }))
-      if (lease !== undefined) this.#drop(turn, hosted, lease, message.code)
+      if (lease !== undefined) this.book.drop(turn, hosted, lease, message.code)
     }
     this.#pump(turn, hosted)
   }
 
   close(turn: Turn, from: string, message: MessageOf<'close'>): void {
     turn.send(from, { kind: 'closed', agreement: message.agreement })
-    const hosted = this.#hosted.get(message.agreement)
+    const hosted = this.book.get(message.agreement)
     if (hosted !== undefined && hosted.agreement.requester === from) this.#end(turn, hosted, message.code)
   }
 
@@ -218,9 +182,9 @@ export class Hosting {
     if (lease === undefined || (lease.state.kind !== 'committed' && lease.state.kind !== 'revealed')) return
     const { receipt, nonce } = lease.state
     if (lease.state.kind === 'committed') {
-      if (message.set.job !== this.#hosted.get(lease.agreement)?.agreement.job || message.set.task !== lease.task || !message.set.commits.includes(lease.state.commit)) return
+      if (message.set.job !== this.book.get(lease.agreement)?.agreement.job || message.set.task !== lease.task || !message.set.commits.includes(lease.state.commit)) return
       this.#parts.outbox.done(turn, `commit/${leaseKey(lease)}`)
-      this.#set(turn, lease, { kind: 'revealed', receipt, nonce })
+      this.book.set(turn, lease, { kind: 'revealed', receipt, nonce })
       this.#parts.outbox.add(turn, `reveal/${leaseKey(lease)}`, from, { kind: 'reveal', receipt, nonce }, turn.now.wallMs + PARAMS.keepResultMs)
     } else {
       turn.send(from, { kind: 'reveal', receipt, nonce })
@@ -238,7 +202,7 @@ export class Hosting {
   verdict(turn: Turn, from: string, message: MessageOf<'verdict'>): void {
     const lease = this.#leaseOf(turn, from, message)
     turn.send(from, { kind: 'settled', agreement: message.agreement, task: message.task, attempt: message.attempt })
-    const hosted = this.#hosted.get(message.agreement)
+    const hosted = this.book.get(message.agreement)
     if (lease === undefined || hosted === undefined) return
     if (lease.state.kind === 'committed' || lease.state.kind === 'revealed') {
       const { result } = lease.state.receipt
@@ -246,20 +210,20 @@ export class Hosting {
       if (result.status === 'trapped') this.#parts.histories.record(turn, from, 'faulty')
     }
     turn.notify({ kind: 'hosting', job: hosted.agreement.job, requester: from, task: lease.task, state: 'settled', code: message.code, message: message.verdict })
-    this.#drop(turn, hosted, lease, message.code)
+    this.book.drop(turn, hosted, lease, message.code)
     this.#pump(turn, hosted)
   }
 
   /** The requester knows of our failure. */
   settled(turn: Turn, from: string, message: MessageOf<'settled'>): void {
     const lease = this.#leaseOf(turn, from, message)
-    const hosted = this.#hosted.get(message.agreement)
-    if (lease !== undefined && hosted !== undefined && lease.state.kind === 'failed') this.#drop(turn, hosted, lease, OK)
+    const hosted = this.book.get(message.agreement)
+    if (lease !== undefined && hosted !== undefined && lease.state.kind === 'failed') this.book.drop(turn, hosted, lease, OK)
   }
 
   progress(turn: Turn, id: LeaseId, phase: 'fetching' | 'running', fraction: number): void {
-    const lease = this.#hosted.get(id.agreement)?.leases.get(leaseKey(id))
-    const hosted = this.#hosted.get(id.agreement)
+    const lease = this.book.get(id.agreement)?.leases.get(leaseKey(id))
+    const hosted = this.book.get(id.agreement)
     if (lease === undefined || hosted === undefined || lease.state.kind !== 'running') return
     lease.state = { kind: 'running', phase, fraction }
     turn.send(hosted.agreement.requester, { kind: 'progress', ...id, phase, fraction })
@@ -267,7 +231,7 @@ export class Hosting {
 
   /** A run ended with a result: bind ourselves to it, show nothing yet. */
   finished(turn: Turn, id: LeaseId, result: RunResult, usage: Usage): void {
-    const hosted = this.#hosted.get(id.agreement)
+    const hosted = this.book.get(id.agreement)
     const lease = hosted?.leases.get(leaseKey(id))
     if (hosted === undefined || lease === undefined || lease.state.kind !== 'running') {
       // Twice the same news of a committed run is one; any other run that ends here nobody waits for.
@@ -277,24 +241,24 @@ export class Hosting {
     const receipt: Receipt = { agreement: id.agreement, task: id.task, attempt: id.attempt, result, usage, finalRoot: ZERO_BYTES32 }
     const nonce = turn.nonce()
     const commit = commitHash(turn.hasher, receipt, this.#parts.self.identity.address, nonce)
-    this.#set(turn, lease, { kind: 'committed', receipt, nonce, commit })
+    this.book.set(turn, lease, { kind: 'committed', receipt, nonce, commit })
     this.#parts.outbox.add(turn, `commit/${leaseKey(id)}`, hosted.agreement.requester, { kind: 'commit', ...id, commit }, turn.now.wallMs + PARAMS.keepResultMs)
-    this.#keepFor(turn, lease)
+    this.book.keepFor(turn, lease)
     turn.notify({ kind: 'hosting', job: hosted.agreement.job, requester: hosted.agreement.requester, task: id.task, state: 'finished', code: OK, message: `${result.status} ${result.exitCode}` })
     this.#pump(turn, hosted)
   }
 
   failed(turn: Turn, id: LeaseId, code: ErrorCode, message: string): void {
-    const hosted = this.#hosted.get(id.agreement)
+    const hosted = this.book.get(id.agreement)
     const lease = hosted?.leases.get(leaseKey(id))
     if (hosted === undefined || lease === undefined || lease.state.kind !== 'running') return
-    this.#fail(turn, lease, code, message)
+    this.book.fail(turn, lease, code, message)
     this.#pump(turn, hosted)
   }
 
   /** A requester went away: what it holds but does not use is free again; its running tasks go on for a while. */
   gone(turn: Turn, peer: string): void {
-    for (const hosted of [...this.#hosted.values()]) {
+    for (const hosted of this.book.values()) {
       if (hosted.agreement.requester === peer && hosted.leases.size === 0) this.#end(turn, hosted, 'E_REQUESTER_GONE')
     }
   }
@@ -302,7 +266,7 @@ export class Hosting {
   /** True when `timer` was one of ours. */
   timer(turn: Turn, timer: string): boolean {
     const [kind, agreement = '', task, attempt] = timer.split('|')
-    const hosted = this.#hosted.get(agreement)
+    const hosted = this.book.get(agreement)
     switch (kind) {
       case 'beat':
         if (hosted !== undefined && hosted.leases.size > 0) this.#beat(turn, hosted)
@@ -312,7 +276,7 @@ export class Hosting {
         return true
       case 'keep': {
         const lease = hosted?.leases.get(leaseKey({ agreement, task: Number(task), attempt: Number(attempt) }))
-        if (hosted !== undefined && lease !== undefined) this.#drop(turn, hosted, lease, 'E_REQUESTER_GONE')
+        if (hosted !== undefined && lease !== undefined) this.book.drop(turn, hosted, lease, 'E_REQUESTER_GONE')
         return true
       }
       case 'hand-back':
@@ -323,27 +287,27 @@ export class Hosting {
   }
 
   #accepts(turn: Turn, from: string, id: string, agreement: Agreement): ReturnType<Bidder['check']> {
-    if (this.#ended.has(id)) return { kind: 'refused', code: 'E_AGREEMENT_ENDED', message: 'the agreement has ended' }
-    if (this.#hosted.size >= MAX_HOSTED) return { kind: 'refused', code: 'E_HOST_BUSY', message: 'holds too many agreements' }
+    if (this.book.hasEnded(id)) return { kind: 'refused', code: 'E_AGREEMENT_ENDED', message: 'the agreement has ended' }
+    if (this.book.size >= MAX_HOSTED) return { kind: 'refused', code: 'E_HOST_BUSY', message: 'holds too many agreements' }
     return this.#bidder.check(turn, from, agreement, this.#side)
   }
 
   /** The agreement, when it is this requester's; a requester of an unknown one learns that it is void. */
   #of(turn: Turn, from: string, id: string): Hosted | undefined {
-    const hosted = this.#hosted.get(id)
+    const hosted = this.book.get(id)
     if (hosted === undefined) {
       turn.send(from, { kind: 'close', agreement: id, code: 'E_AGREEMENT_UNKNOWN', message: 'no such agreement here' })
       return undefined
     }
     if (hosted.agreement.requester !== from) return undefined
-    this.#touch(turn, hosted)
+    this.book.touch(turn, hosted)
     return hosted
   }
 
   #leaseOf(turn: Turn, from: string, id: LeaseId): Lease | undefined {
-    const hosted = this.#hosted.get(id.agreement)
+    const hosted = this.book.get(id.agreement)
     if (hosted === undefined || hosted.agreement.requester !== from) return undefined
-    this.#touch(turn, hosted)
+    this.book.touch(turn, hosted)
     return hosted.leases.get(leaseKey(id))
   }
 
@@ -355,10 +319,10 @@ export class Hosting {
       hosted.taken.set(ref.task, ref.attempt)
       const lease: Lease = { ...id, state: { kind: 'queued' } }
       hosted.leases.set(leaseKey(id), lease)
-      this.#set(turn, lease, lease.state)
+      this.book.set(turn, lease, lease.state)
       hosted.reserved = this.#reserve(turn, hosted)
-      if (this.#side.draining) this.#fail(turn, lease, 'E_HOST_DRAINING', 'the host is shutting down')
-      else if (!hosted.reserved) this.#fail(turn, lease, 'E_HOST_BUSY', 'works for somebody else by now')
+      if (this.#side.draining) this.book.fail(turn, lease, 'E_HOST_DRAINING', 'the host is shutting down')
+      else if (!hosted.reserved) this.book.fail(turn, lease, 'E_HOST_BUSY', 'works for somebody else by now')
     }
     this.#pump(turn, hosted)
     const beat = `beat|${hosted.id}`
@@ -381,7 +345,7 @@ export class Hosting {
       turn.do({ kind: 'run', lease: { agreement, task, attempt }, job: hosted.agreement.job, requester: hosted.agreement.requester, offer: hosted.offer })
       turn.notify({ kind: 'hosting', job: hosted.agreement.job, requester: hosted.agreement.requester, task, state: 'running', code: OK, message: '' })
     }
-    if (!hasWork(hosted)) this.#touch(turn, hosted)
+    if (!hasWork(hosted)) this.book.touch(turn, hosted)
     if (waiting.length > 0) turn.do({ kind: 'prefetch', job: hosted.agreement.job, requester: hosted.agreement.requester, agreement: hosted.id, tasks: waiting })
   }
 
@@ -406,47 +370,9 @@ export class Hosting {
     return true
   }
 
-  #fail(turn: Turn, lease: Lease, code: ErrorCode, message: string): void {
-    const hosted = this.#hosted.get(lease.agreement)
-    if (hosted === undefined) return
-    this.#set(turn, lease, { kind: 'failed', code, message })
-    const { agreement, task, attempt } = lease
-    this.#parts.outbox.add(turn, `failed/${leaseKey(lease)}`, hosted.agreement.requester, { kind: 'failed', agreement, task, attempt, code, message: message.slice(0, 200) }, turn.now.wallMs + PARAMS.keepResultMs)
-    this.#keepFor(turn, lease)
-    turn.notify({ kind: 'hosting', job: hosted.agreement.job, requester: hosted.agreement.requester, task, state: 'failed', code, message })
-  }
-
-  #set(turn: Turn, lease: Lease, state: LeaseState): void {
-    lease.state = state
-    turn.put(LEASE_PREFIX + leaseKey(lease), leaseRecord(lease))
-  }
-
-  #keepFor(turn: Turn, lease: Lease): void {
-    this.#parts.timers.set(`keep|${lease.agreement}|${lease.task}|${lease.attempt}`, turn.now.monoMs + PARAMS.keepResultMs)
-  }
-
-  #drop(turn: Turn, hosted: Hosted, lease: Lease, code: ErrorCode): void {
-    const key = leaseKey(lease)
-    const { agreement, task, attempt } = lease
-    if (lease.state.kind === 'running') turn.do({ kind: 'stop-run', lease: { agreement, task, attempt }, code })
-    if (lease.state.kind === 'committed' || lease.state.kind === 'revealed') turn.do({ kind: 'release-result', lease: { agreement, task, attempt }, content: lease.state.receipt.result.content })
-    hosted.leases.delete(key)
-    for (const kind of ['commit', 'reveal', 'failed']) this.#parts.outbox.done(turn, `${kind}/${key}`)
-    this.#parts.timers.clear(`keep|${agreement}|${task}|${attempt}`)
-    turn.delete(LEASE_PREFIX + key)
-    if (hosted.leases.size === 0) this.#touch(turn, hosted)
-  }
-
   #end(turn: Turn, hosted: Hosted, code: ErrorCode): void {
-    for (const lease of hosted.leases.values()) this.#drop(turn, hosted, lease, code)
-    this.#hosted.delete(hosted.id)
-    this.#ended.add(hosted.id)
-    if (this.#ended.size > MAX_ENDED) this.#ended.delete(this.#ended.values().next().value ?? '')
+    this.book.end(turn, hosted, code)
     this.capacity.release(hosted.id)
-    this.#parts.timers.clear(`beat|${hosted.id}`)
-    this.#parts.timers.clear(`hosted-idle|${hosted.id}`)
-    turn.delete(HOSTED_PREFIX + hosted.id)
-    if (![...this.#hosted.values()].some(({ agreement }) => agreement.job === hosted.agreement.job)) turn.do({ kind: 'release-job', job: hosted.agreement.job })
     this.#advertise(turn)
   }
 
@@ -456,10 +382,6 @@ export class Hosting {
     this.#parts.timers.set(`beat|${hosted.id}`, turn.now.monoMs + PARAMS.beatMs)
   }
 
-  #touch(turn: Turn, hosted: Hosted): void {
-    this.#parts.timers.set(`hosted-idle|${hosted.id}`, turn.now.monoMs + PARAMS.agreementIdleMs)
-  }
-
   #ownerChanged(turn: Turn): void {
     const suspend = this.#side.policy.onlyWhenIdle && this.#side.host.ownerActive
     if (suspend === this.#suspended) return
@@ -467,7 +389,7 @@ export class Hosting {
     turn.do({ kind: 'suspend-runs', suspend })
     if (suspend) this.#parts.timers.set('hand-back', turn.now.monoMs + HAND_BACK_MS)
     else this.#parts.timers.clear('hand-back')
-    for (const hosted of this.#hosted.values()) {
+    for (const hosted of this.book.values()) {
       if (hosted.leases.size > 0) this.#beat(turn, hosted)
       this.#pump(turn, hosted)
     }
@@ -479,16 +401,11 @@ export class Hosting {
       if (lease.state.kind !== 'running' && lease.state.kind !== 'queued') continue
       const { agreement, task, attempt } = lease
       if (lease.state.kind === 'running') turn.do({ kind: 'stop-run', lease: { agreement, task, attempt }, code: HOST_LEFT })
-      this.#fail(turn, lease, HOST_LEFT, 'its owner needs the computer')
+      this.book.fail(turn, lease, HOST_LEFT, 'its owner needs the computer')
     }
   }
 
   #advertise(turn: Turn): void {
     turn.do({ kind: 'advertise', open: this.closedBecause() === undefined, free: this.capacity.free() })
   }
-}
-
-function hasWork({ leases }: Hosted): boolean {
-  for (const { state } of leases.values()) if (state.kind === 'queued' || state.kind === 'running') return true
-  return false
 }

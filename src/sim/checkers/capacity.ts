@@ -1,6 +1,6 @@
 import type { StoredRecord, Write } from '../../core/effect.ts'
 import type { Resources } from '../../documents/resources.ts'
-import { HOSTED_PREFIX } from '../../job/hosting.ts'
+import { HOSTED_PREFIX } from '../../job/hosted.ts'
 import { LEASE_PREFIX } from '../../job/lease.ts'
 import type { LeaseRecord } from '../../job/lease.ts'
 import type { Computer } from '../computer.ts'

@@ -1,0 +1,134 @@
+import type { StoredRecord } from '../core/effect.ts'
+import type { Turn } from '../core/turn.ts'
+import type { Agreement } from '../documents/agreement.ts'
+import type { Offer } from '../documents/offer.ts'
+import type { ErrorCode } from '../errors.ts'
+import { PARAMS } from '../params.ts'
+import { leaseKey, leaseRecord, LEASE_PREFIX } from './lease.ts'
+import type { Lease, LeaseRecord, LeaseState } from './lease.ts'
+import type { Parts } from './parts.ts'
+
+/** Ended agreements remembered, so that a proposal that arrives again does not bring one back. */
+const MAX_ENDED = 1024
+export const HOSTED_PREFIX = 'hosted/'
+
+export type HostedRecord = { v: 1, id: string, agreement: Agreement, signature: string, offer: Offer }
+export interface Hosted extends HostedRecord {
+  leases: Map<string, Lease>
+  /** The last attempt taken of each task: attempts grow, so an earlier one is an old message. In memory only. */
+  taken: Map<number, number>
+  /** Its slots are held. Not so while it only waits for verdicts: then others may have the computer. */
+  reserved: boolean
+}
+
+export function hasWork({ leases }: Hosted): boolean {
+  for (const { state } of leases.values()) if (state.kind === 'queued' || state.kind === 'running') return true
+  return false
+}
+
+/** The agreements that a provider holds, with their leases: every change of one is written here, and nowhere else. */
+export class HostedBook {
+  readonly #parts: Parts
+  readonly #hosted = new Map<string, Hosted>()
+  readonly #ended = new Set<string>()
+
+  constructor(parts: Parts) {
+    this.#parts = parts
+  }
+
+  get size(): number {
+    return this.#hosted.size
+  }
+
+  get leases(): Lease[] {
+    return [...this.#hosted.values()].flatMap(({ leases }) => [...leases.values()])
+  }
+
+  get(id: string): Hosted | undefined {
+    return this.#hosted.get(id)
+  }
+
+  values(): Hosted[] {
+    return [...this.#hosted.values()]
+  }
+
+  hasEnded(id: string): boolean {
+    return this.#ended.has(id)
+  }
+
+  /** What is stored of the present state, for snapshots. A run under way is not: it would start over. */
+  * records(): Generator<[key: string, value: StoredRecord]> {
+    for (const { v, id, agreement, signature, offer, leases } of this.#hosted.values()) {
+      yield [HOSTED_PREFIX + id, { v, id, agreement, signature, offer }]
+      for (const [key, lease] of leases) yield [LEASE_PREFIX + key, leaseRecord({ ...lease, state: lease.state.kind === 'running' ? { kind: 'queued' } : lease.state })]
+    }
+  }
+
+  restoreAgreement(value: StoredRecord): void {
+    const record = value as HostedRecord
+    this.#hosted.set(record.id, { ...record, leases: new Map(), taken: new Map(), reserved: false })
+  }
+
+  restoreLease(value: StoredRecord): void {
+    const { agreement, task, attempt, state } = value as LeaseRecord
+    const hosted = this.#hosted.get(agreement)
+    hosted?.leases.set(leaseKey({ agreement, task, attempt }), { agreement, task, attempt, state })
+    hosted?.taken.set(task, Math.max(attempt, hosted.taken.get(task) ?? 0))
+  }
+
+  add(turn: Turn, record: HostedRecord): Hosted {
+    const hosted: Hosted = { ...record, leases: new Map(), taken: new Map(), reserved: true }
+    this.#hosted.set(record.id, hosted)
+    turn.put(HOSTED_PREFIX + record.id, record)
+    return hosted
+  }
+
+  /** Any word between the two keeps an agreement from falling asleep. */
+  touch(turn: Turn, { id }: Hosted): void {
+    this.#parts.timers.set(`hosted-idle|${id}`, turn.now.monoMs + PARAMS.agreementIdleMs)
+  }
+
+  set(turn: Turn, lease: Lease, state: LeaseState): void {
+    lease.state = state
+    turn.put(LEASE_PREFIX + leaseKey(lease), leaseRecord(lease))
+  }
+
+  /** A result, or a failure, that nobody asks for is kept this long. */
+  keepFor(turn: Turn, { agreement, task, attempt }: Lease): void {
+    this.#parts.timers.set(`keep|${agreement}|${task}|${attempt}`, turn.now.monoMs + PARAMS.keepResultMs)
+  }
+
+  fail(turn: Turn, lease: Lease, code: ErrorCode, message: string): void {
+    const hosted = this.#hosted.get(lease.agreement)
+    if (hosted === undefined) return
+    this.set(turn, lease, { kind: 'failed', code, message })
+    const { agreement, task, attempt } = lease
+    const { job, requester } = hosted.agreement
+    this.#parts.outbox.add(turn, `failed/${leaseKey(lease)}`, requester, { kind: 'failed', agreement, task, attempt, code, message: message.slice(0, 200) }, turn.now.wallMs + PARAMS.keepResultMs)
+    this.keepFor(turn, lease)
+    turn.notify({ kind: 'hosting', job, requester, task, state: 'failed', code, message })
+  }
+
+  drop(turn: Turn, hosted: Hosted, lease: Lease, code: ErrorCode): void {
+    const key = leaseKey(lease)
+    const { agreement, task, attempt } = lease
+    if (lease.state.kind === 'running') turn.do({ kind: 'stop-run', lease: { agreement, task, attempt }, code })
+    if (lease.state.kind === 'committed' || lease.state.kind === 'revealed') turn.do({ kind: 'release-result', lease: { agreement, task, attempt }, content: lease.state.receipt.result.content })
+    hosted.leases.delete(key)
+    for (const kind of ['commit', 'reveal', 'failed']) this.#parts.outbox.done(turn, `${kind}/${key}`)
+    this.#parts.timers.clear(`keep|${agreement}|${task}|${attempt}`)
+    turn.delete(LEASE_PREFIX + key)
+    if (hosted.leases.size === 0) this.touch(turn, hosted)
+  }
+
+  end(turn: Turn, hosted: Hosted, code: ErrorCode): void {
+    for (const lease of hosted.leases.values()) this.drop(turn, hosted, lease, code)
+    this.#hosted.delete(hosted.id)
+    this.#ended.add(hosted.id)
+    if (this.#ended.size > MAX_ENDED) this.#ended.delete(this.#ended.values().next().value ?? '')
+    this.#parts.timers.clear(`beat|${hosted.id}`)
+    this.#parts.timers.clear(`hosted-idle|${hosted.id}`)
+    turn.delete(HOSTED_PREFIX + hosted.id)
+    if (!this.values().some(({ agreement }) => agreement.job === hosted.agreement.job)) turn.do({ kind: 'release-job', job: hosted.agreement.job })
+  }
+}
