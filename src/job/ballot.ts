@@ -45,6 +45,7 @@ export class Ballot {
 
   commit(turn: Turn, job: Job, task: Task, replica: Replica, commit: string): void {
     if (replica.state.kind !== 'leased' && replica.state.kind !== 'running') return
+    job.resting.delete(replica.provider)
     this.setState(turn, job, task, replica, { kind: 'committed', commit })
     turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'committed', peer: replica.provider, code: OK, message: '' })
     this.watchStragglers(turn, job, task, replica)

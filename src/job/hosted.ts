@@ -8,8 +8,8 @@ import { leaseKey, leaseRecord, LEASE_PREFIX } from './lease.ts'
 import type { Lease, LeaseRecord, LeaseState } from './lease.ts'
 import type { Parts } from './parts.ts'
 
-/** Ended agreements remembered, so that a proposal that arrives again does not bring one back. */
-const MAX_ENDED = 1024
+/** Agreements over or refused that are remembered, so that a proposal that arrives late or again does not bring one back. */
+const MAX_OVER = 1024
 export const HOSTED_PREFIX = 'hosted/'
 
 export type HostedRecord = { v: 1, id: string, agreement: Agreement, signature: string, offer: Offer }
@@ -30,7 +30,8 @@ export function hasWork({ leases }: Hosted): boolean {
 export class HostedBook {
   readonly #parts: Parts
   readonly #hosted = new Map<string, Hosted>()
-  readonly #ended = new Set<string>()
+  /** By requester and id. */
+  readonly #over = new Set<string>()
 
   constructor(parts: Parts) {
     this.#parts = parts
@@ -52,8 +53,14 @@ export class HostedBook {
     return [...this.#hosted.values()]
   }
 
-  hasEnded(id: string): boolean {
-    return this.#ended.has(id)
+  isOver(requester: string, id: string): boolean {
+    return this.#over.has(`${requester}/${id}`)
+  }
+
+  /** Nothing may come of this agreement any more. */
+  strike(requester: string, id: string): void {
+    this.#over.add(`${requester}/${id}`)
+    if (this.#over.size > MAX_OVER) this.#over.delete(this.#over.values().next().value ?? '')
   }
 
   /** What is stored of the present state, for snapshots. A run under way is not: it would start over. */
@@ -124,8 +131,7 @@ export class HostedBook {
   end(turn: Turn, hosted: Hosted, code: ErrorCode): void {
     for (const lease of hosted.leases.values()) this.drop(turn, hosted, lease, code)
     this.#hosted.delete(hosted.id)
-    this.#ended.add(hosted.id)
-    if (this.#ended.size > MAX_ENDED) this.#ended.delete(this.#ended.values().next().value ?? '')
+    this.strike(hosted.agreement.requester, hosted.id)
     this.#parts.timers.clear(`beat|${hosted.id}`)
     this.#parts.timers.clear(`hosted-idle|${hosted.id}`)
     turn.delete(HOSTED_PREFIX + hosted.id)

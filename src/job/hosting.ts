@@ -139,6 +139,7 @@ export class Hosting {
     }
     const answer = this.#accepts(turn, from, id, agreement)
     if (answer.kind === 'refused') {
+      this.book.strike(from, id)
       turn.send(from, { kind: 'refused', agreement: id, code: answer.code, message: answer.message })
       return
     }
@@ -173,7 +174,8 @@ export class Hosting {
   close(turn: Turn, from: string, message: MessageOf<'close'>): void {
     turn.send(from, { kind: 'closed', agreement: message.agreement })
     const hosted = this.book.get(message.agreement)
-    if (hosted !== undefined && hosted.agreement.requester === from) this.#end(turn, hosted, message.code)
+    if (hosted === undefined) this.book.strike(from, message.agreement)
+    else if (hosted.agreement.requester === from) this.#end(turn, hosted, message.code)
   }
 
   /** The set of commits is closed and ours is in it: show what we committed to. */
@@ -287,7 +289,7 @@ export class Hosting {
   }
 
   #accepts(turn: Turn, from: string, id: string, agreement: Agreement): ReturnType<Bidder['check']> {
-    if (this.book.hasEnded(id)) return { kind: 'refused', code: 'E_AGREEMENT_ENDED', message: 'the agreement has ended' }
+    if (this.book.isOver(from, id)) return { kind: 'refused', code: 'E_AGREEMENT_ENDED', message: 'the agreement has ended' }
     if (this.book.size >= MAX_HOSTED) return { kind: 'refused', code: 'E_HOST_BUSY', message: 'holds too many agreements' }
     return this.#bidder.check(turn, from, agreement, this.#side)
   }

@@ -199,7 +199,6 @@ export class Requesting {
     const found = this.#replicaFrom(turn, from, message)
     if (found === undefined) { this.#disown(turn, from, message); return }
     if (this.#ballot.tell(turn, found.task, found.replica)) return
-    found.job.resting.delete(from)
     this.#ballot.commit(turn, found.job, found.task, found.replica, message.commit)
     this.#scheduler.pump(turn, found.job)
   }

@@ -2,14 +2,15 @@
 export interface Vote { provider: string, hash: string }
 
 export type Tally =
-  /** At least `quorum` providers agree. */
+  /** At least `quorum` providers agree, and more than on anything else. */
   | { kind: 'accepted', hash: string, winners: string[], losers: string[] }
-  /** The largest group lacks this many more. */
+  /** This many more votes are needed at least. */
   | { kind: 'open', missing: number }
 
 /**
- * m-first voting: the first result that `quorum` distinct providers gave is accepted. A provider that voted twice
- * counts once, with its first vote. Source of the error bound: Sarmenta 2002; with a share phi of providers that agree on
+ * m-first voting: the first result that `quorum` distinct providers gave is accepted. Votes of one round come at once, so
+ * two results can reach the quorum together: then one more vote decides. A provider that voted twice counts once, with its
+ * first vote. Source of the error bound: Sarmenta 2002; with a share phi of providers that agree on
  * a lie, error = sum over j = m .. 2m-1 of C(2m-1, j) phi^j (1-phi)^(2m-1-j).
  */
 export function tally(votes: readonly Vote[], quorum: number): Tally {
@@ -17,12 +18,10 @@ export function tally(votes: readonly Vote[], quorum: number): Tally {
   for (const vote of votes) if (!voters.has(vote.provider)) voters.set(vote.provider, vote.hash)
   const groups = new Map<string, string[]>()
   for (const [provider, hash] of voters) groups.set(hash, [...groups.get(hash) ?? [], provider])
-  let largest = 0
-  for (const [hash, winners] of groups) {
-    if (winners.length >= quorum) {
-      return { kind: 'accepted', hash, winners, losers: [...voters.keys()].filter((provider) => voters.get(provider) !== hash) }
-    }
-    largest = Math.max(largest, winners.length)
-  }
-  return { kind: 'open', missing: quorum - largest }
+  const [first, second] = [...groups].sort(([, a], [, b]) => b.length - a.length)
+  if (first === undefined) return { kind: 'open', missing: quorum }
+  const [hash, winners] = first
+  if (winners.length < quorum) return { kind: 'open', missing: quorum - winners.length }
+  if (second !== undefined && second[1].length === winners.length) return { kind: 'open', missing: 1 }
+  return { kind: 'accepted', hash, winners, losers: [...voters.keys()].filter((provider) => voters.get(provider) !== hash) }
 }

@@ -71,8 +71,9 @@ export class Network {
 
   send(from: Station, to: Station, message: Message): void {
     this.#messages++
+    const carried = this.#throughCodec(message)
     if (!this.reachable(from, to)) {
-      if (to.up && to.asleep && this.#knows(from, to)) this.#keep(from, to, message)
+      if (to.up && to.asleep && this.#knows(from, to)) this.#keep(from, to, carried)
       else if (!this.#knows(from, to)) this.#queue.after(this.#random.between(1, DIAL_MS), () => { from.receive({ kind: 'unreachable', peer: to.id }) })
       return
     }
@@ -80,7 +81,6 @@ export class Network {
     if (this.#knows(from, to) && this.#queue.nowMs < this.#link(from, to).closesAtMs) return
     this.#connect(from, to)
     if (this.#random.chance(this.#spec.loss)) return
-    const carried = this.#throughCodec(message)
     const id = this.#messages
     this.#deliver(from, to, carried, id)
     if (this.#random.chance(this.#spec.duplicate)) this.#deliver(from, to, carried, id)
