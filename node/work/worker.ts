@@ -17,6 +17,8 @@ import type { LogHub, LogStreamName } from './log-hub.ts'
 
 /** Files and directories that one task may leave in /out and /tmp. */
 const MAX_OUT_FILES = 20_000
+/** A run that ends sooner is not told of before its result: for the many short tasks of a map that would be a message each. */
+const WORTH_TELLING_MS = 200
 /** The core hears of a task's progress at most this often. */
 const PROGRESS_EVERY_MS = SECOND_MS
 
@@ -118,8 +120,8 @@ export class Worker {
     const document = await files.document(signal)
     const plan = taskPlan(document, lease.task)
     const spec = await this.#spec(effect, document, plan, files, signal)
-    this.#options.dispatch({ kind: 'run-progress', lease, phase: 'running', fraction: 0 })
-    const { outcome, resultDir } = await this.#options.sandbox.run(spec, { onLog: (stream, bytes) => { this.#options.logs.append(leaseKey(lease), stream, bytes) }, signal })
+    const told = setTimeout(() => { this.#options.dispatch({ kind: 'run-progress', lease, phase: 'running', fraction: 0 }) }, WORTH_TELLING_MS)
+    const { outcome, resultDir } = await this.#options.sandbox.run(spec, { onLog: (stream, bytes) => { this.#options.logs.append(leaseKey(lease), stream, bytes) }, signal }).finally(() => { clearTimeout(told) })
     try {
       if (outcome.kind === 'abstained' || resultDir === undefined) {
         return outcome.kind === 'abstained'
