@@ -91,7 +91,8 @@ export class Tendering {
       luck: turn.random()
     }))
     job.spares = freshest([...rank(policy, candidates).map(({ bid, untilMonoMs }) => ({ bid, untilMonoMs })), ...job.spares])
-    turn.notify({ kind: 'tender', job: job.id, round: tender.round, asked: tender.asked, bids: tender.bids.length, declines: tender.answered - tender.bids.length })
+    // a job that has providers and asks for more in vain is no news
+    if (tender.bids.length > 0 || job.deals.size === 0) turn.notify({ kind: 'tender', job: job.id, round: tender.round, asked: tender.asked, bids: tender.bids.length, declines: tender.answered - tender.bids.length })
     this.#parts.timers.set(`retender|${job.id}`, turn.now.monoMs + Math.min(FIRST_RETRY_MS * 2 ** Math.min(job.fruitlessRounds, 6), LAST_RETRY_MS))
     job.fruitlessRounds++
     return true
