@@ -29,6 +29,7 @@ export interface Deal extends DealRecord {
   /** Replicas leased or running, by `task/attempt`. */
   leases: Map<string, LeaseRef>
   lastHeardMonoMs: number
+  proposedMonoMs: number
   done: number
   wrong: number
   failed: number
@@ -92,7 +93,7 @@ export class Deals {
   }
 
   restore(value: StoredRecord, job: Job): void {
-    const deal: Deal = { ...value as DealRecord, said: true, leases: new Map(), lastHeardMonoMs: 0, done: 0, wrong: 0, failed: 0 }
+    const deal: Deal = { ...value as DealRecord, said: true, leases: new Map(), lastHeardMonoMs: 0, proposedMonoMs: 0, done: 0, wrong: 0, failed: 0 }
     this.#add(job, deal)
   }
 
@@ -108,7 +109,7 @@ export class Deals {
     }
     const id = toHex(agreementDigest(turn.hasher, self.separator, agreement))
     const record: DealRecord = { v: 1, id, job: job.id, provider: bid.identity.peer, payee: bid.identity.payee, agreement, state: 'proposed' }
-    const deal: Deal = { ...record, said: false, leases: new Map(), lastHeardMonoMs: turn.now.monoMs, done: 0, wrong: 0, failed: 0 }
+    const deal: Deal = { ...record, said: false, leases: new Map(), lastHeardMonoMs: turn.now.monoMs, proposedMonoMs: turn.now.monoMs, done: 0, wrong: 0, failed: 0 }
     this.#add(job, deal)
     turn.put(DEAL_PREFIX + id, record)
     return deal
@@ -116,9 +117,17 @@ export class Deals {
 
   propose(turn: Turn, deal: Deal): void {
     deal.said = true
+    deal.proposedMonoMs = turn.now.monoMs
     turn.send(deal.provider, { kind: 'propose', agreement: deal.agreement, identity: this.#parts.self.identity, leases: [...deal.leases.values()] })
     this.#parts.timers.set(`accept|${deal.id}`, turn.now.monoMs + PARAMS.acceptWithinMs)
     turn.notify({ kind: 'agreement', job: deal.job, peer: deal.provider, state: 'proposed', code: OK, message: `${deal.agreement.slots} slots` })
+  }
+
+  /** The time to accept is over: true when nothing was heard. Who works on it has accepted, though its word of that was lost: it is asked again. */
+  unanswered(turn: Turn, deal: Deal): boolean {
+    if (deal.lastHeardMonoMs <= deal.proposedMonoMs) return true
+    this.propose(turn, deal)
+    return false
   }
 
   activate(turn: Turn, deal: Deal): void {

@@ -311,7 +311,7 @@ export class Requesting {
   #agreementTimer(turn: Turn, kind: string, id: LeaseId): boolean {
     const found = this.#deals.get(id.agreement)
     switch (kind) {
-      case 'accept': if (found?.deal.state === 'proposed') this.#lose(turn, found, 'E_ACCEPT_TIMEOUT', { tell: true }); return true
+      case 'accept': if (found?.deal.state === 'proposed' && this.#deals.unanswered(turn, found.deal)) this.#lose(turn, found, 'E_ACCEPT_TIMEOUT', { tell: true }); return true
       case 'silence': if (found !== undefined && this.#deals.silent(turn, found.deal)) this.#lose(turn, found, 'E_PEER_SILENT', { tell: true }); return true
       case 'run': this.#runOverdue(turn, id); return true
       default: return false

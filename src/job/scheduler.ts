@@ -25,8 +25,8 @@ const LAST_REST_MS = 5 * MINUTE_MS
 /** Providers whose troubles are remembered, a job. */
 const MAX_RESTING = 256
 
-/** What one look at a job gathers: new leases by agreement, and whether hosts that failed got any. */
-interface Pass { fresh: Map<string, LeaseRef[]>, retried: boolean }
+/** One look at a job: the deals that get work now, new leases by agreement, and whether hosts that failed got any. */
+interface Pass { awake: Deal[], fresh: Map<string, LeaseRef[]>, retried: boolean }
 
 /** Decides which provider gets which task, and when more providers are needed. */
 export class Scheduler {
@@ -52,7 +52,7 @@ export class Scheduler {
   /** Leases what can be leased, asks for providers where they lack. Idempotent: call it after any change. */
   pump(turn: Turn, job: Job): void {
     if (job.state.kind !== 'running') return
-    const pass: Pass = { fresh: new Map(), retried: false }
+    const pass: Pass = { awake: [], fresh: new Map(), retried: false }
     do {
       job.blocked = false
       this.#placeAll(turn, job, pass)
@@ -136,7 +136,8 @@ export class Scheduler {
   }
 
   #placeAll(turn: Turn, job: Job, pass: Pass): void {
-    const deals = awake(turn, job).filter((deal) => deal.state === 'active' || !deal.said)
+    pass.awake = awake(turn, job)
+    const deals = pass.awake.filter((deal) => deal.state === 'active' || !deal.said)
     const plenty = waitingCount(job) > slotsOf(deals)
     const looked = [...firstOf(job.queue, MAX_SCAN)]
     for (const index of looked) {
@@ -157,13 +158,13 @@ export class Scheduler {
   #place(turn: Turn, job: Job, task: Task, deals: readonly Deal[], plenty: boolean, pass: Pass): void {
     for (;;) {
       const untouched = task.replicas.every(isSpent)
-      const candidates = deals.filter((deal) => mayTake(job, task, deal.provider, deal.payee))
-      const deal = roomiest(candidates, plenty)
+      const deal = roomiest(deals.filter(({ provider, payee }) => mayTake(job, task, provider, payee)), plenty)
       if (untouched && deal !== undefined) this.#decideQuorum(turn, job, task, deal)
       if (wantedReplicas(task) === 0) { job.queue.delete(task.index); return }
       job.queue.add(task.index)
       if (deal === undefined) {
-        if (candidates.length === 0) job.blocked = true
+        // One that was asked and has not answered yet counts: else each look in between would ask one more.
+        if (!pass.awake.some(({ provider, payee }) => mayTake(job, task, provider, payee))) job.blocked = true
         return
       }
       if (failuresAt(task, deal.provider) > 0) pass.retried = true

@@ -301,7 +301,7 @@ export class Computer implements Station {
         return host !== undefined && this.#world.network().reachable(this, host) && host.results.get(leaseKey({ agreement, task: effect.task, attempt })) === effect.content
       })
       const { job, task, content } = effect
-      if (!found && tries > 1) {
+      if (this.asleep || (!found && tries > 1)) {
         this.#fetching.set(key, tries - (this.asleep ? 0 : 1))
         this.#world.queue.after(FETCH_RETRY_MS, () => { if (this.life === life) this.#tryFetch(key, effect) })
         return
