@@ -17,6 +17,8 @@ export type Behaviour =
   | { kind: 'flaky', share: number, blames: boolean }
   /** Bids for this many times the slots it has. */
   | { kind: 'overbidder', factor: number }
+  /** Hears every message there is, and says this share of them again in its own name. */
+  | { kind: 'forger', share: number }
   /** Loses power during this share of its runs. */
   | { kind: 'crasher', share: number, downMs: number }
 

@@ -5,6 +5,7 @@ import { honestNeverBlamed } from './checkers/honesty.ts'
 import { boundedMemory } from './checkers/memory.ts'
 import { repeatsChangeNothing } from './checkers/repeats.ts'
 import { allSettles } from './checkers/settled.ts'
+import { strangersChangeNothing } from './checkers/strangers.ts'
 import { acceptedIsTrue } from './checkers/truth.ts'
 import { verdictsAgree } from './checkers/verdicts.ts'
 import type { Checker } from './observation.ts'
@@ -14,5 +15,5 @@ import type { Checker } from './observation.ts'
  * same messages, records and effects.
  */
 export function allCheckers(): Checker[] {
-  return [verdictsAgree(), endsOnce(), honestNeverBlamed(), acceptedIsTrue(), withinCapacity(), repeatsChangeNothing(), durablePrefix(), boundedMemory(), allSettles()]
+  return [verdictsAgree(), endsOnce(), honestNeverBlamed(), acceptedIsTrue(), withinCapacity(), repeatsChangeNothing(), strangersChangeNothing(), durablePrefix(), boundedMemory(), allSettles()]
 }

@@ -31,6 +31,7 @@ export function misdeed(behaviour: Behaviour): Misdeed {
     case 'liar':
     case 'straggler':
     case 'flaky':
+    case 'forger':
     case 'crasher': return NONE
   }
 }

@@ -38,6 +38,7 @@ export class Network {
   readonly #random: Random
   readonly #stations: readonly Station[]
   readonly #codecs: boolean
+  readonly #forgers: readonly { station: Station, share: number }[]
   readonly #links = new Map<string, Link>()
   readonly #splits = new Set<ReadonlySet<number>>()
   readonly #arrivals = new Map<string, number>()
@@ -46,12 +47,13 @@ export class Network {
   #messages = 0
   #signature = `0x${'1b'.repeat(65)}`
 
-  constructor(queue: EventQueue, random: Random, stations: readonly Station[], spec: LinkSpec, codecs: boolean) {
+  constructor(queue: EventQueue, random: Random, stations: readonly Station[], spec: LinkSpec, codecs: boolean, forgers: readonly { station: Station, share: number }[] = []) {
     this.#queue = queue
     this.#random = random
     this.#stations = stations
     this.#spec = spec
     this.#codecs = codecs
+    this.#forgers = forgers
   }
 
   get messages(): number {
@@ -72,6 +74,9 @@ export class Network {
   send(from: Station, to: Station, message: Message): void {
     this.#messages++
     const carried = this.#throughCodec(message)
+    for (const { station, share } of this.#forgers) {
+      if (station !== from && station !== to && this.reachable(station, to) && this.#random.chance(share)) this.#deliver(station, to, carried, -this.#messages)
+    }
     if (!this.reachable(from, to)) {
       if (to.up && to.asleep && this.#knows(from, to)) this.#keep(from, to, carried)
       else if (!this.#knows(from, to)) this.#queue.after(this.#random.between(1, DIAL_MS), () => { from.receive({ kind: 'unreachable', peer: to.id }) })

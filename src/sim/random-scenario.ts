@@ -45,6 +45,7 @@ function randomBehaviour(random: Random): Behaviour {
     () => ({ kind: 'straggler', factor: random.between(3, 20) }),
     () => ({ kind: 'flaky', share: random.pick([0.3, 1]), blames: random.chance(0.3) }),
     () => ({ kind: 'overbidder', factor: random.between(2, 10) }),
+    () => ({ kind: 'forger', share: random.pick([0.05, 0.5]) }),
     () => ({ kind: 'crasher', share: random.pick([0.3, 0.8]), downMs: random.between(100, 20_000) })
   ]
   return random.pick(all)()

@@ -75,7 +75,7 @@ export class World implements WorldView {
     for (const computer of this.computers) this.#byId.set(computer.id, computer)
     this.jobs = scenario.jobs.map((spec, index) => ({ id: jobIdOf(scenario.seed, index), spec }))
     for (const job of this.jobs) this.#jobsById.set(job.id, job)
-    this.#network = new Network(this.#queue, this.#random.fork('network'), this.computers, scenario.link, scenario.codecs)
+    this.#network = new Network(this.#queue, this.#random.fork('network'), this.computers, scenario.link, scenario.codecs, this.computers.flatMap((station) => station.spec.behaviour.kind === 'forger' ? [{ station, share: station.spec.behaviour.share }] : []))
   }
 
   get nowMs(): number {

@@ -3,6 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Step } from '../../src/core/effect.ts'
 import type { Now, PeerEvent } from '../../src/core/event.ts'
+import { Outbox } from '../../src/core/outbox.ts'
 import { Peer } from '../../src/peer.ts'
 import type { PeerOptions } from '../../src/peer.ts'
 import { peerIdOf } from '../../src/sim/computer.ts'
@@ -83,6 +84,31 @@ plant('a job whose end is forgotten in a crash', 'ends once', tampered((step) =>
   ...step,
   writes: step.writes.map((write) => write.kind === 'put' && write.key.startsWith('job/') ? { ...write, value: { ...write.value, state: { kind: 'running' } } } : write)
 })))
+
+plant('a host that keeps what an ended agreement had reserved', 'all settles', {
+  makePeer: (options) => {
+    const peer = new Peer(options)
+    peer.hosting.capacity.release = () => undefined
+    return peer
+  }
+})
+
+test('an answer that anybody may give is caught by "strangers change nothing"', () => {
+  const { answered } = Outbox.prototype
+  Outbox.prototype.answered = function (turn, key) { this.done(turn, key) }
+  try {
+    const seen = caughtBy({}, 'strangers change nothing')
+    assert.ok(seen.includes('strangers change nothing'), seen.join(', '))
+  } finally {
+    Outbox.prototype.answered = answered
+  }
+})
+
+test('luck from outside the seed changes the digest of a world', () => {
+  const lucky = tampered((step, event) => event.kind === 'start' && Math.random() < 0.9 ? { ...step, effects: [...step.effects, { kind: 'suspend-runs', suspend: false }] } : step)
+  const digests = new Set(Array.from({ length: 20 }, () => runSeed(1, lucky).digest))
+  assert.ok(digests.size > 1)
+})
 
 plant('timers that never fire', 'all settles', {
   makePeer: (options) => {
