@@ -38,8 +38,9 @@ export interface JobSpec {
   selection: SelectionPolicyName
   /** Cores a task takes. */
   cores: number
-  /** How long a run takes on an ordinary host. */
+  /** How long a run takes on an ordinary host: from half as long to half as long again, and exactly so where it is `steady`. */
   runMs: number
+  steady?: true
   limits: JobDocument['limits']
   /** Tasks whose program traps, everywhere and always. */
   failing: number[]
@@ -56,9 +57,9 @@ export interface LinkSpec {
   ordered: boolean
 }
 
-/** `keep`: of the step that the crash meets, -1 when it was not committed, else the number of effects that still left. */
+/** `keep`: of the step that the crash meets, -1 when it was not committed, else the number of effects that still left; without it the power is cut at once. */
 export type Fault =
-  | { kind: 'crash', atMs: number, peer: number, downMs: number, keep: number }
+  | { kind: 'crash', atMs: number, peer: number, downMs: number, keep?: number }
   /** The same, at the nth step that this peer makes, counted from 0 over all its lives. */
   | { kind: 'crash-at-step', peer: number, step: number, downMs: number, keep: number }
   /** `side` and the others do not hear each other. */

@@ -153,7 +153,10 @@ export class World implements WorldView {
     this.#trace.add(this.nowMs, '*', JSON.stringify(fault))
     const computer = this.computers['peer' in fault ? fault.peer : -1]
     switch (fault.kind) {
-      case 'crash': computer?.doom(fault.keep, fault.downMs); break
+      case 'crash':
+        if (fault.keep === undefined) computer?.crash(fault.downMs)
+        else computer?.doom(fault.keep, fault.downMs)
+        break
       case 'drain': computer?.drain(fault.downMs); break
       case 'partition': this.#lasting(fault.forMs, this.#network.split(fault.side)); break
       case 'sleep': computer?.sleep(); this.#lasting(fault.forMs, () => { computer?.wake() }); break
@@ -197,7 +200,7 @@ export class World implements WorldView {
     const { seed } = this.scenario
     if (job === undefined) return { kind: 'fails', afterMs: 1, code: 'E_HOST_FETCH', message: 'no such job' }
     const luck = new Random(hashText(`${seed}/${computer.index}/${computer.life}/${lease.agreement}/${lease.task}/${lease.attempt}`))
-    const afterMs = Math.round(job.spec.runMs * (0.5 + luck.float()) * (behaviour.kind === 'straggler' ? behaviour.factor : 1))
+    const afterMs = Math.round(job.spec.runMs * (job.spec.steady === true ? 1 : 0.5 + luck.float()) * (behaviour.kind === 'straggler' ? behaviour.factor : 1))
     const faulty = (behaviour.kind === 'flaky' || behaviour.kind === 'crasher') && luck.chance(behaviour.share)
     if (faulty && behaviour.kind === 'flaky') return { kind: 'fails', afterMs: afterMs / 2, code: behaviour.blames ? 'E_ENGINE' : 'E_HOST_ENGINE', message: 'the engine broke' }
     // After healing nobody loses power: else a crasher could keep a world from ever settling.

@@ -94,13 +94,13 @@ plant('a host that keeps what an ended agreement had reserved', 'all settles', {
 })
 
 test('an answer that anybody may give is caught by "strangers change nothing"', () => {
-  const { answered } = Outbox.prototype
+  const answered = Object.getOwnPropertyDescriptor(Outbox.prototype, 'answered')!
   Outbox.prototype.answered = function (turn, key) { this.done(turn, key) }
   try {
     const seen = caughtBy({}, 'strangers change nothing')
     assert.ok(seen.includes('strangers change nothing'), seen.join(', '))
   } finally {
-    Outbox.prototype.answered = answered
+    Object.defineProperty(Outbox.prototype, 'answered', answered)
   }
 })
 
