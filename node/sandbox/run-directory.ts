@@ -1,17 +1,21 @@
-import { constants, linkSync, lstatSync, mkdirSync, renameSync } from 'node:fs'
+import { constants, linkSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync } from 'node:fs'
 import { copyFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { setImmediate } from 'node:timers/promises'
 import type { ChildEntry } from './child-messages.ts'
 import { HostFault } from './host-fault.ts'
 import { LOG_CUT_MARK } from './limits.ts'
-import type { RunSpec } from './run-spec.ts'
+import type { RunFiles, RunSpec } from './run-spec.ts'
 
 /**
  * Files handled in one go. Single calls on names take 10 microseconds, a tenth of what they cost through the thread pool;
  * after each batch the supervisor looks after its other runs.
  */
 const BATCH = 64
+
+/** A result up to these sizes is sent to the node instead of left in a folder: most tasks of a map leave a line or two, and a folder costs both sides more than that. */
+const SMALL_RESULT_BYTES = 64 * 1024
+const SMALL_RESULT_FILES = 16
 
 async function inBatches<T>(items: readonly T[], act: (item: T, index: number) => Promise<void> | void): Promise<void> {
   for (const [n, item] of items.entries()) {
@@ -105,4 +109,15 @@ export async function collectResult(runDir: string, resultDir: string, entries: 
     refuse(`the outputs cannot be kept: ${codeOf(err)}`)
   }
   return outBytes
+}
+
+/** A collected result that is small, read into memory and gone from the disk; undefined for any other. */
+export function takeSmallResult(resultDir: string, entries: readonly ChildEntry[], outBytes: number): RunFiles | undefined {
+  const logs = ['stdout', 'stderr']
+  const logBytes = logs.reduce((sum, name) => sum + lstatSync(join(resultDir, name)).size, 0)
+  if (outBytes + logBytes > SMALL_RESULT_BYTES || entries.length > SMALL_RESULT_FILES) return undefined
+  const paths = [...logs, ...entries.flatMap(({ path, file }) => file === undefined ? [] : [`out/${path}`])]
+  const files = paths.map((path) => ({ path, bytes: readFileSync(join(resultDir, path)) }))
+  rmSync(resultDir, { recursive: true, force: true, maxRetries: 3 })
+  return { kind: 'memory', files }
 }

@@ -70,8 +70,11 @@ export type RunOutcome =
   | { kind: 'trapped', trap: string, detail: string, usage: RunUsage }
   | { kind: 'abstained', code: ErrorCode, message: string, usage: RunUsage }
 
-/** `resultDir` is there unless the host abstained: `stdout`, `stderr` and the tree `out/`. The caller removes it. */
-export interface RunResult { outcome: RunOutcome, resultDir?: string }
+/** `stdout`, `stderr` and what lies below `out/`: in a folder that the caller removes, or, where it is little, in memory. */
+export type RunFiles = { kind: 'folder', dir: string } | { kind: 'memory', files: { path: string, bytes: Uint8Array }[] }
+
+/** `files` are there unless the host abstained. */
+export interface RunResult { outcome: RunOutcome, files?: RunFiles }
 
 function refuse(message: string): never {
   throw new HearthError('E_SANDBOX_SPEC', message, 'Check the job\'s limits, arguments and inputs')

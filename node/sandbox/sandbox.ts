@@ -6,7 +6,7 @@ import { HearthError, type ErrorCode } from '../../src/errors.ts'
 import { encodeFrame, FRAME, FrameReader } from './frames.ts'
 import { MAX_SPEC_FRAME_BYTES } from './limits.ts'
 import { checkRunSpec, type RunResult, type RunSpec } from './run-spec.ts'
-import type { SentSpec, SupervisorOptions } from './supervisor.ts'
+import type { SentResult, SentSpec, SupervisorOptions } from './supervisor.ts'
 
 export interface WasmSandboxOptions {
   /** A folder of the sandbox's own. Its `code`, `runs` and `results` are emptied at `open`. */
@@ -52,12 +52,17 @@ function abstained(code: ErrorCode, message: string): RunResult {
   return { outcome: { kind: 'abstained', code, message, usage: { wallMs: 0, cpuMs: 0, residentBytes: 0, memoryBytes: 0, outBytes: 0, outFiles: 0, stdoutBytes: 0, stderrBytes: 0 } } }
 }
 
+function received({ outcome, dir, memory }: SentResult): RunResult {
+  if (memory !== undefined) return { outcome, files: { kind: 'memory', files: memory.map(([path, base64]) => ({ path, bytes: Buffer.from(base64, 'base64') })) } }
+  return dir === undefined ? { outcome } : { outcome, files: { kind: 'folder', dir } }
+}
+
 /**
  * Runs WebAssembly programs of strangers: each in a process of its own, under a supervisor that ends it at its limits.
  *
  * ```ts
  * await using sandbox = await WasmSandbox.open({ dir })
- * const { outcome, resultDir } = await sandbox.run(spec, { onLog: (stream, bytes) => process.stdout.write(bytes) })
+ * const { outcome, files } = await sandbox.run(spec, { onLog: (stream, bytes) => process.stdout.write(bytes) })
  * ```
  */
 export class WasmSandbox {
@@ -217,7 +222,7 @@ export class WasmSandbox {
     }
     const active = this.#runs.get(run)
     if (active === undefined) return
-    if (type === FRAME.result) active.settle(JSON.parse(body.toString('utf8')) as RunResult)
+    if (type === FRAME.result) active.settle(received(JSON.parse(body.toString('utf8')) as SentResult))
     else active.onLog?.(type === FRAME.log1 ? 1 : 2, new Uint8Array(body))
   }
 }

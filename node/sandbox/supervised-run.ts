@@ -5,7 +5,7 @@ import { decodeDone, decodeEntry, type ChildEntry, type ChildSpec } from './chil
 import { CHILD_FRAME } from './frames.ts'
 import { HostFault } from './host-fault.ts'
 import { LOG_CUT_MARK } from './limits.ts'
-import { collectResult, placeInputs } from './run-directory.ts'
+import { collectResult, placeInputs, takeSmallResult } from './run-directory.ts'
 import type { RunLimits, RunResult, RunSpec, RunUsage } from './run-spec.ts'
 
 /** How often a running child's memory and processor time are looked at. A core fills about 200 MB meanwhile. */
@@ -98,7 +98,8 @@ export class SupervisedRun {
     if (ending.kind === 'abstained') return { outcome: { ...ending, usage: this.#usage } }
     try {
       const outBytes = await collectResult(this.#child.runDir, this.#resultDir, this.#entries, this.#limits)
-      return { outcome: { ...ending.verdict, usage: { ...this.#usage, outBytes, outFiles: this.#entries.length } }, resultDir: this.#resultDir }
+      const files = takeSmallResult(this.#resultDir, this.#entries, outBytes)
+      return { outcome: { ...ending.verdict, usage: { ...this.#usage, outBytes, outFiles: this.#entries.length } }, files: files ?? { kind: 'folder', dir: this.#resultDir } }
     } catch (err) {
       await rm(this.#resultDir, { recursive: true, force: true })
       const { code, message } = err instanceof HostFault ? err : new HostFault('E_SANDBOX_OUTPUT', String(err))

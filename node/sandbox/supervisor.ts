@@ -11,7 +11,7 @@ import { ChildPool } from './child-pool.ts'
 import { encodeFrame, FRAME, FrameReader } from './frames.ts'
 import { MAX_SPEC_FRAME_BYTES } from './limits.ts'
 import type { RunChild } from './child-process.ts'
-import type { RunResult, RunSpec } from './run-spec.ts'
+import type { RunOutcome, RunResult, RunSpec } from './run-spec.ts'
 import { NO_USAGE, SupervisedRun } from './supervised-run.ts'
 
 export interface SupervisorOptions {
@@ -27,6 +27,8 @@ export interface SupervisorOptions {
 
 /** The spec as it travels: the seed in hexadecimal. */
 export type SentSpec = Omit<RunSpec, 'seed'> & { seedHex: string }
+/** The result as it travels: files in memory as path and base64. */
+export interface SentResult { outcome: RunOutcome, dir?: string, memory?: [path: string, base64: string][] }
 
 function start({ dir, generation, prestarted, flags, entry: otherEntry }: SupervisorOptions): void {
   const line = new Socket({ fd: 3, readable: true, writable: true })
@@ -38,7 +40,10 @@ function start({ dir, generation, prestarted, flags, entry: otherEntry }: Superv
   let suspended = false
   const send = (type: number, run: number, body: Uint8Array): void => { if (!line.destroyed) line.write(encodeFrame(type, run, body)) }
 
-  const report = (run: number, result: RunResult): void => { send(FRAME.result, run, Buffer.from(JSON.stringify(result))) }
+  const report = (run: number, { outcome, files }: RunResult): void => {
+    const sent: SentResult = { outcome, ...files?.kind === 'memory' ? { memory: files.files.map(({ path, bytes }) => [path, Buffer.from(bytes).toString('base64')]) } : files === undefined ? {} : { dir: files.dir } }
+    send(FRAME.result, run, Buffer.from(JSON.stringify(sent)))
+  }
 
   async function execute(run: number, { seedHex, ...sent }: SentSpec): Promise<void> {
     let child: RunChild

@@ -11,7 +11,8 @@ export function lyingSandbox(honest: SandboxPort): SandboxPort {
     suspend: (suspended) => { honest.suspend(suspended) },
     run: async (spec, handlers) => {
       const done = await honest.run(spec, handlers)
-      if (done.resultDir !== undefined) await spoil(join(done.resultDir, 'out'))
+      if (done.files?.kind === 'folder') await spoil(join(done.files.dir, 'out'))
+      else for (const { path, bytes } of done.files?.files ?? []) if (path.startsWith('out/')) spoilBytes(bytes)
       return done
     }
   }
@@ -24,8 +25,12 @@ async function spoil(dir: string): Promise<void> {
     if (!entry.isFile()) continue
     const path = join(entry.parentPath, entry.name)
     const bytes = await readFile(path)
-    const middle = Math.floor(bytes.length / 2)
-    bytes[middle] = (bytes[middle] ?? 0) ^ 0xff
+    spoilBytes(bytes)
     await writeFile(path, bytes)
   }
+}
+
+function spoilBytes(bytes: Uint8Array): void {
+  const middle = Math.floor(bytes.length / 2)
+  bytes[middle] = (bytes[middle] ?? 0) ^ 0xff
 }

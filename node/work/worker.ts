@@ -10,7 +10,7 @@ import { HearthError, toErrorShape } from '../../src/errors.ts'
 import type { ErrorCode } from '../../src/errors.ts'
 import { leaseKey } from '../../src/job/lease.ts'
 import { SECOND_MS } from '../../src/units.ts'
-import type { RunInput, RunOutcome, RunSpec, RunUsage } from '../sandbox/run-spec.ts'
+import type { RunFiles, RunInput, RunOutcome, RunResult as SandboxResult, RunSpec, RunUsage } from '../sandbox/run-spec.ts'
 import type { ContentPort, FetchContent } from './content-port.ts'
 import { JobFiles } from './job-files.ts'
 import type { LogHub, LogStreamName } from './log-hub.ts'
@@ -23,7 +23,7 @@ const WORTH_TELLING_MS = 200
 const PROGRESS_EVERY_MS = SECOND_MS
 
 export interface SandboxPort {
-  run(spec: RunSpec, options: { onLog: (stream: LogStreamName, bytes: Uint8Array) => void, signal: AbortSignal }): Promise<{ outcome: RunOutcome, resultDir?: string }>
+  run(spec: RunSpec, options: { onLog: (stream: LogStreamName, bytes: Uint8Array) => void, signal: AbortSignal }): Promise<SandboxResult>
   suspend(suspended: boolean): void
 }
 
@@ -121,16 +121,16 @@ export class Worker {
     const plan = taskPlan(document, lease.task)
     const spec = await this.#spec(effect, document, plan, files, signal)
     const told = setTimeout(() => { this.#options.dispatch({ kind: 'run-progress', lease, phase: 'running', fraction: 0 }) }, WORTH_TELLING_MS)
-    const { outcome, resultDir } = await this.#options.sandbox.run(spec, { onLog: (stream, bytes) => { this.#options.logs.append(leaseKey(lease), stream, bytes) }, signal }).finally(() => { clearTimeout(told) })
+    const { outcome, files: made } = await this.#options.sandbox.run(spec, { onLog: (stream, bytes) => { this.#options.logs.append(leaseKey(lease), stream, bytes) }, signal }).finally(() => { clearTimeout(told) })
     try {
-      if (outcome.kind === 'abstained' || resultDir === undefined) {
+      if (outcome.kind === 'abstained' || made === undefined) {
         return outcome.kind === 'abstained'
           ? { kind: 'run-failed', lease, code: outcome.code, message: outcome.message.slice(0, 200) }
           : { kind: 'run-failed', lease, code: 'E_SANDBOX', message: 'the sandbox left no result' }
       }
-      return { kind: 'run-finished', lease, ...await this.#store(lease, document, outcome, resultDir) }
+      return { kind: 'run-finished', lease, ...await this.#store(lease, document, outcome, made) }
     } finally {
-      if (resultDir !== undefined) await rm(resultDir, { recursive: true, force: true })
+      if (made?.kind === 'folder') await rm(made.dir, { recursive: true, force: true })
     }
   }
 
@@ -169,8 +169,8 @@ export class Worker {
     }
   }
 
-  async #store(lease: LeaseId, document: JobDocument, outcome: Exclude<RunOutcome, { kind: 'abstained' }>, resultDir: string): Promise<{ result: RunResult, usage: Usage }> {
-    const entries = await resultEntries(resultDir)
+  async #store(lease: LeaseId, document: JobDocument, outcome: Exclude<RunOutcome, { kind: 'abstained' }>, made: RunFiles): Promise<{ result: RunResult, usage: Usage }> {
+    const entries = made.kind === 'memory' ? made.files : await resultEntries(made.dir)
     const { cid, sizeBytes } = await this.#options.content.importTree(entries, { pinFor: `result:${leaseKey(lease)}` })
     const written = new Set(entries.map(({ path }) => path))
     const absent = outcome.kind === 'exited' && outcome.exitCode === 0 && document.outputs.some((path) => !written.has(`out/${path}`))

@@ -69,7 +69,7 @@ test('libc\'s files and directories work; the result holds /out and nothing of /
   const inputs = [bench.input('one.txt', 'one\n'), bench.input('b/two.txt', 'two\n'), bench.input('b/ä.txt', '')]
   const result = await bench.sandbox.run(specOf(PROBE, { args: ['probe', 'files'], inputs }))
   assert.is(stdoutOf(result), FILES)
-  assert.equal(readResult(result), { 'out/': '', 'out/b.txt': '01234end', 'out/p/': '', 'out/relative.txt': 'relative\n', stderr: '', stdout: Buffer.from(FILES).toString('latin1') })
+  assert.equal(readResult(result), { 'out/b.txt': '01234end', 'out/relative.txt': 'relative\n', stderr: '', stdout: Buffer.from(FILES).toString('latin1') })
   assert.is(result.outcome.usage.outFiles, 3)
   assert.is(result.outcome.usage.outBytes, 17)
 })
@@ -118,7 +118,7 @@ test('inputs that are not what the spec says make the host abstain, and links ar
   for (const input of [{ path: 'x', hostPath: join(bench.dir, 'missing'), sizeBytes: 1 }, { path: 'x', hostPath, sizeBytes: 5 }, { path: 'x', hostPath: link, sizeBytes: 6 }, { path: 'x', hostPath: bench.dir, sizeBytes: 6 }]) {
     const result = await bench.sandbox.run(specOf(PROBE, { args: ['probe', 'escape'], inputs: [input] }))
     assert.ok(result.outcome.kind === 'abstained' && result.outcome.code === 'E_SANDBOX_INPUT', JSON.stringify(result))
-    assert.is(result.resultDir, undefined)
+    assert.is(result.files, undefined)
   }
   const moduleLink = join(bench.dir, 'module-link')
   symlinkSync(PROBE, moduleLink)
@@ -137,7 +137,6 @@ test('many runs at once do not mix', async () => {
   }))
   for (const [n, result] of results.entries()) assert.is(stdoutOf(result), `arg probe\narg echo\narg ${n}\nenv -\n${n}\n`)
   assert.is(bench.sandbox.active, 0)
-  assert.is(new Set(results.map(({ resultDir }) => resultDir)).size, 8)
 })
 
 test('a cancelled run ends at once, while it runs and before', async () => {
@@ -201,11 +200,16 @@ test('more runs than the bound are refused, and a closed sandbox refuses all', a
 
 test('nothing of a run is left but its result, and opening again empties the folder', async () => {
   const other = await openSandbox({ prestarted: 0 })
-  const { resultDir } = await other.sandbox.run(specOf(PROBE, { args: ['probe', 'exit', '0'] }))
+  const small = await other.sandbox.run(specOf(PROBE, { args: ['probe', 'exit', '0'] }))
+  assert.is(small.files?.kind, 'memory')
+  const args = ['probe', 'echo', 'x'.repeat(70_000)]
+  const large = await other.sandbox.run(specOf(PROBE, { args, limits: { logBytes: 100_000 } }))
   // Its directory goes after the result was sent.
   while (readdirSync(join(other.dir, 'sandbox/runs/1')).length > 0) await new Promise((resolve) => { setTimeout(resolve, 5) })
   await other.sandbox.close()
-  assert.ok(resultDir !== undefined && existsSync(resultDir))
+  assert.ok(large.files?.kind === 'folder' && existsSync(large.files.dir))
+  assert.is(readdirSync(join(other.dir, 'sandbox/results')).length, 1)
+  assert.ok(stdoutOf(large).includes('x'.repeat(70_000)))
   const again = await WasmSandbox.open({ dir: join(other.dir, 'sandbox') })
   assert.equal(['runs', 'results', 'code'].flatMap((name) => readdirSync(join(other.dir, 'sandbox', name))), [])
   await again.close()
