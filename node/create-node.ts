@@ -34,6 +34,7 @@ import { NodeService } from './service/service.ts'
 import { Drain } from './service/drain.ts'
 import { RecordStore } from './store/record-store.ts'
 import type { FetchContent } from './work/content-port.ts'
+import { InlineResults } from './work/inline-results.ts'
 import { LogHub } from './work/log-hub.ts'
 import { openSandbox } from './work/sandbox-port.ts'
 import { openTransfer } from './work/transfer.ts'
@@ -80,6 +81,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   const transfer = await openTransfer({ streams: network.streams, store: content, mayRead: (request) => access.mayRead(request) })
   const sandbox = await openSandbox({ dir: join(dataDir, 'sandbox'), maxRuns: Math.floor(share.get().cores), misbehave: options.env['TEST_HEARTH_MISBEHAVE'] })
   const logs = new LogHub()
+  const inline = new InlineResults(content)
   const notices = new Notices(store)
   const ads = new AdBook()
 
@@ -92,7 +94,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     dispatch({ kind: 'ad', ad: found.ad, latencyMs: found.latencyMs })
   }
   const performer = new Performer({
-    network, worker, fetch: transfer.fetch, notices, dispatch,
+    network, worker, fetch: transfer.fetch, inline, notices, dispatch,
     candidates: (offer) => ads.serving(offer, Date.now()),
     onBid: () => { sandbox.warm() },
     onAd: (ad, latencyMs) => { seen({ ad, latencyMs }) },
@@ -103,7 +105,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   const stopped = Promise.withResolvers<void>()
   driver = new Driver({ peer, store, perform: (effect) => { performer.perform(effect) }, faultPoint: faultPointsFrom(options.env), onStoreFailure: options.onFatal })
 
-  hear(network, dispatch, seen)
+  hear(network, inline, dispatch, seen)
   network.serveLogs((from, request, signal) => access.logs(from, request, (lease) => logs.follow(lease, signal)))
   dispatch({ kind: 'start', hardware: lentHardware(share.get()), host: await monitor.look() })
   for (const { peer: connected } of network.peers()) dispatch({ kind: 'peer-connected', peer: connected })
@@ -201,8 +203,8 @@ function networkOf({ network }: Config, version: string): Parameters<typeof crea
 }
 
 /** Peers' words become events. */
-function hear(network: Network, dispatch: (event: PeerEvent) => void, onAd: Parameters<Network['onAd']>[0]): void {
-  network.onMessage((from, message) => { dispatch({ kind: 'message', from, message }) })
+function hear(network: Network, inline: InlineResults, dispatch: (event: PeerEvent) => void, onAd: Parameters<Network['onAd']>[0]): void {
+  network.onMessage((from, message) => { dispatch({ kind: 'message', from, message: message.kind === 'reveal' ? inline.detach(message) : message }) })
   network.onOffer((offer) => { dispatch({ kind: 'message', from: offer.requester, message: { kind: 'offer', offer } }) })
   network.onPeer(({ kind, peer }) => { dispatch({ kind: kind === 'connected' ? 'peer-connected' : 'peer-disconnected', peer }) })
   network.onUnreachable((peer) => { dispatch({ kind: 'unreachable', peer }) })

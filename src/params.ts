@@ -12,6 +12,9 @@ export const PARAMS = {
   maxOfferBytes: 8 * KIB,
   maxAdBytes: 4 * KIB,
   maxMessageBytes: 64 * KIB,
+  /** A result up to these sizes may travel inside the message that reveals it. */
+  maxInlineBytes: 16 * KIB,
+  maxInlineBlocks: 16,
   maxTasks: 10_000,
   maxReplicas: 16,
 

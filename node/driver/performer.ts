@@ -7,6 +7,7 @@ import type { Offer } from '../../src/documents/offer.ts'
 import { toErrorShape } from '../../src/errors.ts'
 import { SECOND_MS } from '../../src/units.ts'
 import type { FetchContent } from '../work/content-port.ts'
+import type { InlineResults } from '../work/inline-results.ts'
 import type { Worker } from '../work/worker.ts'
 import type { Notices } from './notices.ts'
 
@@ -36,6 +37,7 @@ export interface PerformerOptions {
   network: NetworkPort
   worker: Worker
   fetch: FetchContent
+  inline: InlineResults
   notices: Notices
   /** A bid goes out: work may come within milliseconds. */
   onBid: () => void
@@ -82,7 +84,9 @@ export class Performer {
 
   #send({ to, message }: EffectOf<'send'>): void {
     if (message.kind === 'bid') this.#options.onBid()
-    this.#options.network.send(to, message).catch(() => { this.#options.dispatch({ kind: 'unreachable', peer: to }) })
+    const { network, inline, dispatch } = this.#options
+    const sent = message.kind === 'reveal' ? inline.attach(message).then((whole) => network.send(to, whole)) : network.send(to, message)
+    sent.catch(() => { dispatch({ kind: 'unreachable', peer: to }) })
   }
 
   async #publish({ offer, only }: EffectOf<'publish-offer'>): Promise<void> {
@@ -111,10 +115,11 @@ export class Performer {
   }
 
   async #fetchResult({ job, task, content, contentBytes, from }: EffectOf<'fetch-result'>): Promise<void> {
-    const { dispatch, fetch } = this.#options
+    const { dispatch, fetch, inline } = this.#options
     if (this.#fetching >= MAX_RESULT_FETCHES) await new Promise<void>((resolve) => { this.#waitingFetches.push(resolve) })
     this.#fetching++
     try {
+      await inline.bring(content)
       await this.#fromAny(from, async (peer, agreementId) => { await fetch({ cid: content, from: [peer], agreementId, maxBytes: contentBytes, pinFor: `job:${job}` }) })
       dispatch({ kind: 'result-fetched', job, task, content })
     } catch (err) {

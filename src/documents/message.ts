@@ -1,5 +1,5 @@
 import { z } from 'zod'
-import { bytes32, errorCode, int, real, signature65, text } from '../codec/schema.ts'
+import { bytes, bytes32, errorCode, int, real, signature65, text } from '../codec/schema.ts'
 import { documentCodec } from '../codec/document.ts'
 import { PARAMS } from '../params.ts'
 import { agreementSchema } from './agreement.ts'
@@ -38,7 +38,11 @@ const progress = z.strictObject({ kind: z.literal('progress'), ...leaseKey, phas
 const failed = z.strictObject({ kind: z.literal('failed'), ...leaseKey, code: errorCode, message: text(200) })
 const commit = z.strictObject({ kind: z.literal('commit'), ...leaseKey, commit: bytes32 })
 const closedSet = z.strictObject({ kind: z.literal('closed-set'), ...leaseKey, set: closedSetSchema, signature: signature65.optional() })
-const reveal = z.strictObject({ kind: z.literal('reveal'), receipt: receiptSchema, nonce: bytes32, signature: signature65.optional() })
+const reveal = z.strictObject({
+  kind: z.literal('reveal'), receipt: receiptSchema, nonce: bytes32, signature: signature65.optional(),
+  /** All blocks of a small result, in the order of a walk from its root. The nodes' own: the core never sees them. */
+  blocks: z.array(bytes(PARAMS.maxInlineBytes)).max(PARAMS.maxInlineBlocks).optional()
+})
 
 export const VERDICTS = ['accepted', 'rejected', 'late', 'cancelled'] as const
 /** How a lease ended for the requester. A rejection carries the opposing receipt with its provider's signature. */
