@@ -121,8 +121,7 @@ export class LibNetwork implements Network {
     this.streams = streamsOf(libp2p)
     this.#messenger = new Messenger({
       libp2p, streams: this.streams, onRefused,
-      sealBid: (message) => bids.seal(message),
-      openBid: (raw, from) => bids.open(raw, () => from),
+      bids: { encode: (message) => bids.seal(message), decode: (raw, from) => bids.open(raw, () => from) },
       seal: (message) => sealMessage(message, keys, parts.separator),
       check: (message, from) => checkMessage(message, from, { ...parts, self: keys.peerId, identities: this.#identities, wallMs }),
       onMessage: (from, message) => { this.#receive(from, message) },

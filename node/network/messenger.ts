@@ -1,14 +1,15 @@
 import type { Libp2p, PeerId } from '@libp2p/interface'
 import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
-import { AgreementProtocol } from '../../protocols/agreement/index.ts'
-import { BidProtocol } from '../../protocols/bid/index.ts'
-import { RunProtocol } from '../../protocols/run/index.ts'
+import { agreementChannels } from '../../protocols/agreement/index.ts'
+import { bidChannels } from '../../protocols/bid/index.ts'
+import { runChannels } from '../../protocols/run/index.ts'
 import { WireError } from '../../protocols/wire/index.ts'
+import type { MessageChannels, MessageCodec } from '../../protocols/wire/index.ts'
 import type { Refusal, Result } from '../../src/codec/result.ts'
 import { isAgreementMessage, isBidMessage } from '../../src/documents/message.ts'
-import type { BidMessage, Message } from '../../src/documents/message.ts'
-import { HearthError } from '../../src/errors.ts'
+import type { BidMessage, Message, RunMessage } from '../../src/documents/message.ts'
+import { HearthError, invariant } from '../../src/errors.ts'
 import { Lru } from '../keys/index.ts'
 import { DIAL_TIMEOUT_MS } from './options.ts'
 import { bestConnection } from './streams.ts'
@@ -20,8 +21,8 @@ const MAX_LEARNED = 512
 export interface MessengerInit {
   libp2p: Pick<Libp2p, 'dial' | 'getConnections' | 'peerStore'>
   streams: Streams
-  sealBid: (message: BidMessage) => Uint8Array
-  openBid: (raw: Uint8Array, from: string) => Result<BidMessage>
+  /** The envelope of bids, signed and checked. */
+  bids: MessageCodec<BidMessage>
   /** Signs what must be signed. */
   seal: (message: Message) => Message
   /** Whether the message is what it claims; the refusals that are faults are counted by whoever gives this. */
@@ -31,12 +32,18 @@ export interface MessengerInit {
   onUnreachable: (peer: string) => void
 }
 
+/** Messages of some kinds, and the protocol that carries them. */
+interface Route {
+  start(): Promise<void>
+  stop(): Promise<void>
+  /** False when the message is of another route. */
+  send(peer: PeerId, message: Message): boolean
+}
+
 /** Carries the core's messages over the protocol of their kind, signed and checked. */
 export class Messenger {
   readonly #init: MessengerInit
-  readonly #bid: BidProtocol
-  readonly #agreement: AgreementProtocol
-  readonly #run: RunProtocol
+  readonly #routes: readonly Route[]
   readonly #dials = new Map<string, Promise<void>>()
   readonly #learned = new Lru<readonly string[]>(MAX_LEARNED)
 
@@ -48,17 +55,19 @@ export class Messenger {
       onRefused: init.onRefused,
       onUndelivered: (peer: string) => { init.onUnreachable(peer) }
     }
-    this.#bid = new BidProtocol({ ...shared, seal: init.sealBid, open: init.openBid })
-    this.#agreement = new AgreementProtocol(shared)
-    this.#run = new RunProtocol(shared)
+    this.#routes = [
+      routeOf(isBidMessage, bidChannels(shared, init.bids)),
+      routeOf(isAgreementMessage, agreementChannels(shared)),
+      routeOf(isRunMessage, runChannels(shared))
+    ]
   }
 
   async start(): Promise<void> {
-    await Promise.all([this.#bid.start(), this.#agreement.start(), this.#run.start()])
+    await Promise.all(this.#routes.map((route) => route.start()))
   }
 
   async stop(): Promise<void> {
-    await Promise.all([this.#bid.stop(), this.#agreement.stop(), this.#run.stop()])
+    await Promise.all(this.#routes.map((route) => route.stop()))
   }
 
   /** Addresses that `peer` gave of itself, for a dial that may follow. They are not stored: anyone may name any. */
@@ -76,9 +85,8 @@ export class Messenger {
     if (bestConnection(this.#init.libp2p.getConnections(peer)) === undefined) await this.#dial(peer)
     const sealed = this.#init.seal(message)
     try {
-      if (isBidMessage(sealed)) this.#bid.send(peer, sealed)
-      else if (isAgreementMessage(sealed)) this.#agreement.send(peer, sealed)
-      else this.#run.send(peer, sealed)
+      const isSent = this.#routes.some((route) => route.send(peer, sealed))
+      invariant(isSent, `no protocol carries "${sealed.kind}"`)
     } catch (err) {
       if (err instanceof WireError) throw new HearthError('E_PEER_BUSY', `${to} does not take more messages (${err.code})`, 'It is overloaded or its line is down; the job goes on with others', { cause: err })
       throw err
@@ -111,6 +119,22 @@ export class Messenger {
     const checked = this.#init.check(message, from)
     if (checked.ok) this.#init.onMessage(from, checked.value)
     else this.#init.onRefused(from, checked)
+  }
+}
+
+function isRunMessage(message: Message): message is RunMessage {
+  return !isBidMessage(message) && !isAgreementMessage(message)
+}
+
+function routeOf<T extends Message>(takes: (message: Message) => message is T, channels: MessageChannels<T>): Route {
+  return {
+    start: () => channels.start(),
+    stop: () => channels.stop(),
+    send(peer, message) {
+      if (!takes(message)) return false
+      channels.send(peer, message)
+      return true
+    }
   }
 }
 

@@ -8,3 +8,5 @@ export type { FrameHandler, HandledProtocol, HandleOptions, RequestOptions, Stre
 export type { ChannelEvents, ChannelLimits } from './frame-channel.ts'
 export { FrameChannels } from './frame-channels.ts'
 export type { FrameChannelsInit } from './frame-channels.ts'
+export { MessageChannels } from './message-channels.ts'
+export type { MessageChannelsInit, MessageCodec, MessageProtocol } from './message-channels.ts'

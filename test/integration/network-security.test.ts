@@ -25,10 +25,10 @@ import { checkMessage, sealMessage } from '../../node/network/seal.ts'
 import type { CheckContext } from '../../node/network/seal.ts'
 import { SignedCodec } from '../../node/network/signed.ts'
 import { ADS_PROTOCOL } from '../../protocols/ads/index.ts'
-import { AGREEMENT_PROTOCOL } from '../../protocols/agreement/index.ts'
-import { BID_PROTOCOL } from '../../protocols/bid/index.ts'
+import { AGREEMENT } from '../../protocols/agreement/index.ts'
+import { BID } from '../../protocols/bid/index.ts'
 import { topicOf } from '../../protocols/gossip/index.ts'
-import { RUN_PROTOCOL } from '../../protocols/run/index.ts'
+import { RUN } from '../../protocols/run/index.ts'
 import { handleFrames, openFrames } from '../../protocols/wire/index.ts'
 import { adFields, createTestNetwork, first, firstAddress, HARDWARE, offerOf, SEPARATOR, testCid, until, withNetworks } from '../helpers/network.ts'
 import type { TestNetwork } from '../helpers/network.ts'
@@ -136,14 +136,14 @@ test('messages of another protocol, oversized frames and garbage are refused, an
   const probe: RunMessage = { kind: 'probe', agreement: `0x${'11'.repeat(32)}` }
   const closed: AgreementMessage = { kind: 'closed', agreement: `0x${'11'.repeat(32)}` }
   const wrong: [string, (keys: NodeKeys) => Uint8Array][] = [
-    [RUN_PROTOCOL, () => agreementMessageCodec.encode(closed)],
-    [AGREEMENT_PROTOCOL, () => runMessageCodec.encode(probe)],
-    [BID_PROTOCOL, () => runMessageCodec.encode(probe)],
+    [RUN.protocolId, () => agreementMessageCodec.encode(closed)],
+    [AGREEMENT.protocolId, () => runMessageCodec.encode(probe)],
+    [BID.protocolId, () => runMessageCodec.encode(probe)],
     // the right message in no envelope, and in one that another signed
-    [BID_PROTOCOL, () => bidMessageCodec.encode(decline)],
-    [BID_PROTOCOL, (keys) => signed(bidMessageCodec, keys).seal(decline)],
-    [RUN_PROTOCOL, () => randomBytes(200)],
-    [RUN_PROTOCOL, () => Buffer.concat([runMessageCodec.encode(probe), Buffer.from([0])])]
+    [BID.protocolId, () => bidMessageCodec.encode(decline)],
+    [BID.protocolId, (keys) => signed(bidMessageCodec, keys).seal(decline)],
+    [RUN.protocolId, () => randomBytes(200)],
+    [RUN.protocolId, () => Buffer.concat([runMessageCodec.encode(probe), Buffer.from([0])])]
   ]
   const other = await keysOf(9)
   for (const [protocol, make] of wrong) {
@@ -159,7 +159,7 @@ test('messages of another protocol, oversized frames and garbage are refused, an
 test('a frame above its protocol\'s cap ends its stream, and no other', async () => {
   await withNetworks(2, {}, async ([sender, victim]) => {
     await sender!.network.dial(firstAddress(victim!))
-    const frames = await openFrames(sender!.network.libp2p, victim!.network.libp2p.peerId, RUN_PROTOCOL, LIMITS, AbortSignal.timeout(5000))
+    const frames = await openFrames(sender!.network.libp2p, victim!.network.libp2p.peerId, RUN.protocolId, LIMITS, AbortSignal.timeout(5000))
     await frames.write(new Uint8Array(PARAMS.maxMessageBytes + 1))
     try {
       await frames.read()
