@@ -72,7 +72,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   const share = await ShareStore.open(dataDir, config.share)
   const self = selfOf(keys)
 
-  const peer = new Peer({ self, hasher: nativeHasher, policy: share.get(), hardware: lentHardware(share.get()), requester: config.requester })
+  const peer = new Peer({ self, hasher: nativeHasher, policy: share.get(), hardware: lentHardware(share.get()), requester: config.requester, free: { allow: config.payment.allow, coreMsADay: config.payment.quotaCoreMs } })
   peer.restore(await store.load())
 
   const network = await createNetwork({ keys, options: networkOf(config, options.version), region: share.get().region, dataDir, separator: self.separator, chainId: self.chainId, contract: self.contract, agreementOf: (id) => peer.agreement(id) })
@@ -199,12 +199,12 @@ function selfOf(keys: NodeKeys): Self {
 /** What gets a node through a router has no use on a local network. */
 function networkOf({ network }: Config, version: string): Parameters<typeof createNetwork>[0]['options'] {
   const { listen, announce, bootstrap, mdns, upnp, autonat, relayClient, relayServer, dht, local, maxConnections } = network
-  return { scope: local ? 'local' : 'public', listen, announce, bootstrap, mdns, upnp: upnp && !local, autonat: autonat && !local, dht: dht !== 'off', relay: { client: relayClient && !local, server: relayServer }, maxConnections, agent: `hearth/${version}` }
+  return { scope: local ? 'local' : 'public', listen, announce, bootstrap, mdns, upnp: upnp && !local, autonat: autonat && !local, dht, relay: { client: relayClient && !local, server: relayServer }, maxConnections, agent: `hearth/${version}` }
 }
 
 /** Peers' words become events. */
 function hear(network: Network, inline: InlineResults, dispatch: (event: PeerEvent) => void, onAd: Parameters<Network['onAd']>[0]): void {
-  network.onMessage((from, message) => { dispatch({ kind: 'message', from, message: message.kind === 'reveal' ? inline.detach(message) : message }) })
+  network.onMessage((from, message) => { dispatch({ kind: 'message', from, standing: 'local', message: message.kind === 'reveal' ? inline.detach(message) : message }) })
   network.onOffer((offer) => { dispatch({ kind: 'message', from: offer.requester, message: { kind: 'offer', offer } }) })
   network.onPeer(({ kind, peer }) => { dispatch({ kind: kind === 'connected' ? 'peer-connected' : 'peer-disconnected', peer }) })
   network.onUnreachable((peer) => { dispatch({ kind: 'unreachable', peer }) })

@@ -1,6 +1,6 @@
 import type { Hasher } from './codec/hasher.ts'
 import type { Step, StoredRecord } from './core/effect.ts'
-import type { Now, PeerEvent } from './core/event.ts'
+import type { Now, PeerEvent, Standing } from './core/event.ts'
 import { Outbox, OUTBOX_PREFIX } from './core/outbox.ts'
 import { Timers } from './core/timers.ts'
 import { Turn } from './core/turn.ts'
@@ -17,6 +17,8 @@ import { Requesting } from './job/requesting.ts'
 import type { RequesterSettings } from './job/requesting.ts'
 import { TASK_PREFIX } from './job/task.ts'
 import type { SharePolicy } from './documents/share.ts'
+import { GUEST_PREFIX, Guests } from './market/guests.ts'
+import type { FreePolicy } from './market/guests.ts'
 import { PARAMS } from './params.ts'
 import { Histories, PEER_PREFIX } from './reputation/history.ts'
 
@@ -26,12 +28,13 @@ export interface PeerOptions {
   policy: SharePolicy
   hardware: Hardware
   requester: RequesterSettings
+  free: FreePolicy
 }
 
 /** Timers that fire in one tick at most, so that a tick always ends. The rest fire in the next. */
 const MAX_TIMERS_A_TICK = 1000
 /** Records in the order in which restoring them needs each other. */
-const RESTORE_ORDER = [PEER_PREFIX, JOB_PREFIX, DEAL_PREFIX, TASK_PREFIX, HOSTED_PREFIX, LEASE_PREFIX, OUTBOX_PREFIX] as const
+const RESTORE_ORDER = [PEER_PREFIX, GUEST_PREFIX, JOB_PREFIX, DEAL_PREFIX, TASK_PREFIX, HOSTED_PREFIX, LEASE_PREFIX, OUTBOX_PREFIX] as const
 
 /**
  * A whole peer, requester and provider at once, without I/O: events in, records to write and effects to perform out.
@@ -41,6 +44,7 @@ export class Peer {
   readonly requesting: Requesting
   readonly hosting: Hosting
   readonly histories = new Histories()
+  readonly #guests: Guests
   readonly #timers = new Timers()
   readonly #outbox: Outbox
   readonly #hasher: Hasher
@@ -48,7 +52,8 @@ export class Peer {
   constructor(options: PeerOptions) {
     this.#hasher = options.hasher
     this.#outbox = new Outbox(this.#timers)
-    const parts: Parts = { self: options.self, timers: this.#timers, outbox: this.#outbox, histories: this.histories }
+    this.#guests = new Guests(options.free)
+    const parts: Parts = { self: options.self, timers: this.#timers, outbox: this.#outbox, histories: this.histories, guests: this.#guests }
     this.requesting = new Requesting(parts, options.requester)
     this.hosting = new Hosting(parts, options.policy, options.hardware, { ownerActive: false, minuteOfDay: 0, weekday: 0, diskFreeBytes: Number.MAX_SAFE_INTEGER })
   }
@@ -63,6 +68,7 @@ export class Peer {
   /** The records that a restore of the present state needs: what all writes so far have left. Values are live: copy before keeping. */
   * snapshot(): Generator<[key: string, value: StoredRecord]> {
     yield* this.histories.records()
+    yield* this.#guests.records()
     yield* this.requesting.records()
     yield* this.hosting.book.records()
     yield* this.#outbox.records()
@@ -93,6 +99,7 @@ export class Peer {
   #restoreOne(prefix: typeof RESTORE_ORDER[number], value: StoredRecord): void {
     switch (prefix) {
       case PEER_PREFIX: this.histories.restore(value); break
+      case GUEST_PREFIX: this.#guests.restore(value); break
       case JOB_PREFIX: this.requesting.recovery.job(value); break
       case DEAL_PREFIX: this.requesting.recovery.deal(value); break
       case TASK_PREFIX: this.requesting.recovery.task(value); break
@@ -116,7 +123,7 @@ export class Peer {
         this.requesting.recovery.woke(turn)
         this.hosting.woke(turn)
         break
-      case 'message': this.#message(turn, event.from, event.message); break
+      case 'message': this.#message(turn, event.from, event.message, event.standing); break
       case 'peer-connected':
         this.#timers.clear(`gone|${event.peer}`)
         this.#outbox.peerConnected(turn, event.peer)
@@ -144,10 +151,11 @@ export class Peer {
     }
   }
 
-  #message(turn: Turn, from: string, message: Message): void {
+  #message(turn: Turn, from: string, message: Message, standing: Standing | undefined): void {
     switch (message.kind) {
-      case 'offer': if (message.offer.requester === from) this.hosting.offer(turn, message.offer); break
-      case 'propose': this.hosting.propose(turn, from, message); break
+      case 'offer': if (message.offer.requester === from) this.hosting.offer(turn, message.offer, standing); break
+      // who proposes is connected; should that have ended already, it is a stranger
+      case 'propose': this.hosting.propose(turn, from, message, standing ?? 'remote'); break
       case 'lease': this.hosting.lease(turn, from, message); break
       case 'probe': this.hosting.probe(turn, from, message); break
       case 'cancel': this.hosting.cancel(turn, from, message); break

@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path'
 import { HearthError, invariant } from '../../src/errors.ts'
 import { sharePolicy } from '../../src/documents/share.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
-import { MIB } from '../../src/units.ts'
+import { HOUR_MS, MIB } from '../../src/units.ts'
 import type { Config, Machine } from './config.ts'
 import { PORT_PLACEHOLDER } from './fields.ts'
 import type { Merged } from './merge.ts'
@@ -88,7 +88,7 @@ export function build(file: ConfigFile, merged: Merged, machine: Machine): Confi
     share: buildShare(file.share, machine),
     store: { quotaBytes: file.store.quota },
     requester: { bidWindowMs: requester.bidWindow, maxProviders: requester.maxProviders, providerSets: checkSets(requester.providerSets ?? {}) },
-    payment: { mode: file.payment.mode, allow: file.payment.allow ?? [] },
+    payment: { mode: file.payment.mode, allow: file.payment.allow ?? [], quotaCoreMs: file.payment.quota * HOUR_MS },
     api: socket === undefined ? {} : { socket },
     log: { level: file.log.level }
   })

@@ -30,7 +30,7 @@ export interface Config {
     readonly maxProviders: number
     readonly providerSets: Readonly<Record<string, readonly string[]>>
   }
-  readonly payment: { readonly mode: 'free', readonly allow: readonly string[] }
+  readonly payment: { readonly mode: 'free', readonly allow: readonly string[] | 'anyone', /** Core-milliseconds a day that one requester gets for free. */ readonly quotaCoreMs: number }
   /** Absolute; absent: the place that follows from `dataDir`. */
   readonly api: { readonly socket?: string }
   readonly log: { readonly level: typeof LOG_LEVELS[number] }

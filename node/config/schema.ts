@@ -14,6 +14,8 @@ const MAX_SET_PEERS = 256
 const MAX_HOURS = 32
 const MAX_PROGRAMS = 128
 const MAX_CONNECTIONS = 10_000
+/** A day of the largest PC. */
+const MAX_FREE_CORE_HOURS = 24 * PARAMS.maxCores
 /** Below this not even one module and its result fit. */
 const MIN_QUOTA_BYTES = 64 * MIB
 const MIN_BID_WINDOW_MS = 10
@@ -75,7 +77,8 @@ export const configSchema = z.strictObject({
   requester: field(requesterSchema, { type: 'keys below', meaning: 'How own jobs are sent', example: '{ bidWindow: 3 s }' }),
   payment: field(z.strictObject({
     mode: field(oneOf(['free']), { type: 'free', meaning: 'Nothing is paid; other modes come with payment', example: 'free' }),
-    allow: field(peers(MAX_PEERS), { type: 'list of PeerIds', meaning: 'Peers beyond the LAN that are served for free; everyone when empty', example: '[12D3KooW…]' })
+    allow: field(z.union([z.literal('anyone'), peers(MAX_PEERS)]), { type: 'list of PeerIds, or anyone', meaning: 'Whom this PC serves for free beyond its own network', example: '[12D3KooW…]' }),
+    quota: field(z.number().min(0).max(MAX_FREE_CORE_HOURS), { type: 'number', meaning: 'Core-hours a day that one requester gets for free', example: '12' })
   }), { type: 'keys below', meaning: 'Payment', example: '{ mode: free }' }),
   api: field(z.strictObject({
     socket: field(localPath.optional(), { type: 'path', meaning: 'The local socket that commands use; below the data folder when not set', example: '/run/user/1000/hearth.sock' })

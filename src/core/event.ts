@@ -12,6 +12,9 @@ export interface Now { monoMs: number, wallMs: number }
 /** A task under an agreement, once tried: `(agreement, task, attempt)`. */
 export interface LeaseId { agreement: string, task: number, attempt: number }
 
+/** How another peer is connected: directly from one of this machine's own subnets, directly from elsewhere, or through a relay. */
+export type Standing = 'local' | 'remote' | 'relayed'
+
 /** What this PC is doing apart from us. */
 export interface HostState {
   /** Keyboard, mouse or a listed program was active within the policy's quiet time. */
@@ -31,7 +34,8 @@ export type PeerEvent =
   | { kind: 'tick' }
   /** The machine slept for this long: deadlines in monotonic time did not pass for the peer, but did for others. */
   | { kind: 'woke', sleptMs: number }
-  | { kind: 'message', from: string, message: Message }
+  /** `standing`: how the sender is connected; absent when its words came by gossip from somebody who is not. */
+  | { kind: 'message', from: string, message: Message, standing?: Standing }
   | { kind: 'peer-connected', peer: string }
   | { kind: 'peer-disconnected', peer: string }
   /** The dial, or the send, of a message to this peer failed; durable ones are repeated by the core's own timers. */

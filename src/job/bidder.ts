@@ -1,4 +1,4 @@
-import type { HostState } from '../core/event.ts'
+import type { HostState, Standing } from '../core/event.ts'
 import type { Turn } from '../core/turn.ts'
 import type { Agreement } from '../documents/agreement.ts'
 import type { Offer } from '../documents/offer.ts'
@@ -36,11 +36,11 @@ export class Bidder {
     return this.#declines
   }
 
-  offer(turn: Turn, offer: Offer, side: HostSide): void {
+  offer(turn: Turn, offer: Offer, side: HostSide, standing: Standing | undefined): void {
     const { identity } = this.#parts.self
     if (offer.requester === identity.peer || offer.deadlineWallMs + PARAMS.clockSkewMs <= turn.now.wallMs) return
     this.#remember(offer)
-    const decision = this.#decide(turn, offer, side)
+    const decision = this.#decide(turn, offer, side, standing)
     if (decision.kind === 'bid') {
       turn.send(offer.requester, { kind: 'bid', bid: {
         v: 1, job: offer.job, round: offer.round, identity, slots: decision.slots, startMs: 0, expiresWallMs: turn.now.wallMs + PARAMS.bidLifeMs,
@@ -55,7 +55,7 @@ export class Bidder {
   }
 
   /** The offer that a proposal may be accepted under, or why it may not. */
-  check(turn: Turn, from: string, agreement: Agreement, side: HostSide): { kind: 'fits', offer: Offer } | { kind: 'refused', code: ErrorCode, message: string } {
+  check(turn: Turn, from: string, agreement: Agreement, side: HostSide, standing: Standing): { kind: 'fits', offer: Offer } | { kind: 'refused', code: ErrorCode, message: string } {
     const { self } = this.#parts
     const refused = (code: ErrorCode, message: string): { kind: 'refused', code: ErrorCode, message: string } => ({ kind: 'refused', code, message })
     if (agreement.requester !== from) return refused('E_AGREEMENT_PARTY', 'the requester is another')
@@ -65,7 +65,7 @@ export class Bidder {
     if (agreement.paramsHash !== self.paramsHash) return refused('E_PARAMS', 'speaks another version of the protocol')
     if (agreement.chainId !== self.chainId || agreement.contract !== self.contract) return refused('E_AGREEMENT_CHAIN', 'is on another chain')
     if (agreement.expiresWallMs + PARAMS.clockSkewMs <= turn.now.wallMs || agreement.createdWallMs > turn.now.wallMs + PARAMS.clockSkewMs) return refused('E_AGREEMENT_TIME', 'the agreement is over or in the future: check the clocks')
-    const decision = this.#decide(turn, offer, side)
+    const decision = this.#decide(turn, offer, side, standing)
     if (decision.kind === 'decline') return refused(decision.code, decision.message)
     return decision.slots < agreement.slots ? refused('E_HOST_BUSY', `has room for ${decision.slots} tasks, not ${agreement.slots}`) : { kind: 'fits', offer }
   }
@@ -74,8 +74,10 @@ export class Bidder {
     return closedBecause(side)
   }
 
-  #decide(turn: Turn, offer: Offer, side: HostSide): BidDecision {
-    return decideBid(offer, { ...side, capacity: this.#capacity, history: this.#parts.histories.get(offer.requester, turn.now.wallMs) })
+  #decide(turn: Turn, offer: Offer, side: HostSide, standing: Standing | undefined): BidDecision {
+    const { histories, guests } = this.#parts
+    const { wallMs } = turn.now
+    return decideBid(offer, { ...side, capacity: this.#capacity, history: histories.get(offer.requester, wallMs), unwelcome: guests.unmet(offer.requester, standing, wallMs) })
   }
 
   #remember(offer: Offer): void {

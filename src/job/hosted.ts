@@ -96,6 +96,7 @@ export class HostedBook {
   }
 
   set(turn: Turn, lease: Lease, state: LeaseState): void {
+    if (state.kind !== 'running') this.#ran(turn, lease)
     lease.state = state
     turn.put(LEASE_PREFIX + leaseKey(lease), leaseRecord(lease))
   }
@@ -120,12 +121,19 @@ export class HostedBook {
     const key = leaseKey(lease)
     const { agreement, task, attempt } = lease
     if (lease.state.kind === 'running') turn.do({ kind: 'stop-run', lease: { agreement, task, attempt }, code })
+    this.#ran(turn, lease)
     if (lease.state.kind === 'committed' || lease.state.kind === 'revealed') turn.do({ kind: 'release-result', lease: { agreement, task, attempt }, content: lease.state.receipt.result.content })
     hosted.leases.delete(key)
     for (const kind of ['commit', 'reveal', 'failed']) this.#parts.outbox.done(turn, `${kind}/${key}`)
     this.#parts.timers.clear(`keep|${agreement}|${task}|${attempt}`)
     turn.delete(LEASE_PREFIX + key)
     if (hosted.leases.size === 0) this.touch(turn, hosted)
+  }
+
+  /** However a run ended, its time counts. */
+  #ran(turn: Turn, { agreement, state }: Lease): void {
+    const hosted = this.#hosted.get(agreement)
+    if (hosted !== undefined && state.kind === 'running') this.#parts.guests.used(turn, hosted.agreement.requester, hosted.offer.resources.cores * (turn.now.monoMs - state.sinceMonoMs))
   }
 
   end(turn: Turn, hosted: Hosted, code: ErrorCode): void {

@@ -1,5 +1,5 @@
 import { OK } from '../core/effect.ts'
-import type { HostState, LeaseId } from '../core/event.ts'
+import type { HostState, LeaseId, Standing } from '../core/event.ts'
 import type { Turn } from '../core/turn.ts'
 import { agreementDigest, ZERO_BYTES32 } from '../documents/agreement.ts'
 import type { Agreement } from '../documents/agreement.ts'
@@ -123,11 +123,12 @@ export class Hosting {
     this.#advertise(turn)
   }
 
-  offer(turn: Turn, offer: Offer): void {
-    this.#bidder.offer(turn, offer, this.#side)
+  /** `standing`: how the requester is connected, if it is. */
+  offer(turn: Turn, offer: Offer, standing: Standing | undefined): void {
+    this.#bidder.offer(turn, offer, this.#side, standing)
   }
 
-  propose(turn: Turn, from: string, message: MessageOf<'propose'>): void {
+  propose(turn: Turn, from: string, message: MessageOf<'propose'>, standing: Standing): void {
     const { agreement } = message
     const id = toHex(agreementDigest(turn.hasher, this.#parts.self.separator, agreement))
     const known = this.book.get(id)
@@ -137,7 +138,7 @@ export class Hosting {
       this.#take(turn, known, message.leases)
       return
     }
-    const answer = this.#accepts(turn, from, id, agreement)
+    const answer = this.#accepts(turn, from, id, agreement, standing)
     if (answer.kind === 'refused') {
       this.book.strike(from, id)
       turn.send(from, { kind: 'refused', agreement: id, code: answer.code, message: answer.message })
@@ -227,7 +228,7 @@ export class Hosting {
     const lease = this.book.get(id.agreement)?.leases.get(leaseKey(id))
     const hosted = this.book.get(id.agreement)
     if (lease === undefined || hosted === undefined || lease.state.kind !== 'running') return
-    lease.state = { kind: 'running', phase, fraction }
+    lease.state = { ...lease.state, phase, fraction }
     turn.send(hosted.agreement.requester, { kind: 'progress', ...id, phase, fraction })
   }
 
@@ -288,10 +289,10 @@ export class Hosting {
     }
   }
 
-  #accepts(turn: Turn, from: string, id: string, agreement: Agreement): ReturnType<Bidder['check']> {
+  #accepts(turn: Turn, from: string, id: string, agreement: Agreement, standing: Standing): ReturnType<Bidder['check']> {
     if (this.book.isOver(from, id)) return { kind: 'refused', code: 'E_AGREEMENT_ENDED', message: 'the agreement has ended' }
     if (this.book.size >= MAX_HOSTED) return { kind: 'refused', code: 'E_HOST_BUSY', message: 'holds too many agreements' }
-    return this.#bidder.check(turn, from, agreement, this.#side)
+    return this.#bidder.check(turn, from, agreement, this.#side, standing)
   }
 
   /** The agreement, when it is this requester's; a requester of an unknown one learns that it is void. */
@@ -342,7 +343,7 @@ export class Hosting {
       if (lease.state.kind !== 'queued') continue
       if (free <= 0) { waiting.push(lease.task); continue }
       free--
-      lease.state = { kind: 'running', phase: 'fetching', fraction: 0 }
+      lease.state = { kind: 'running', phase: 'fetching', fraction: 0, sinceMonoMs: turn.now.monoMs }
       const { agreement, task, attempt } = lease
       turn.do({ kind: 'run', lease: { agreement, task, attempt }, job: hosted.agreement.job, requester: hosted.agreement.requester, offer: hosted.offer })
       turn.notify({ kind: 'hosting', job: hosted.agreement.job, requester: hosted.agreement.requester, task, state: 'running', code: OK, message: '' })

@@ -9,7 +9,7 @@ import type { Receipt } from '../documents/receipt.ts'
  */
 export type LeaseState =
   | { kind: 'queued' }
-  | { kind: 'running', phase: 'fetching' | 'running', fraction: number }
+  | { kind: 'running', phase: 'fetching' | 'running', fraction: number, sinceMonoMs: number }
   | { kind: 'committed', receipt: Receipt, nonce: string, commit: string }
   | { kind: 'revealed', receipt: Receipt, nonce: string }
   | { kind: 'failed', code: ErrorCode, message: string }

@@ -1,4 +1,5 @@
 import type { Identity } from '../documents/identity.ts'
+import type { Guests } from '../market/guests.ts'
 import type { Histories } from '../reputation/history.ts'
 import type { Outbox } from '../core/outbox.ts'
 import type { Timers } from '../core/timers.ts'
@@ -27,4 +28,5 @@ export interface Parts {
   timers: Timers
   outbox: Outbox
   histories: Histories
+  guests: Guests
 }

@@ -122,8 +122,11 @@ export class Requesting {
   decline(turn: Turn, from: string, { decline }: MessageOf<'decline'>): void {
     const job = this.#running(decline.job)
     if (job === undefined) return
-    job.refusals.add(from, decline.code, decline.message, decline.unmet)
-    turn.notify({ kind: 'decline', job: job.id, peer: from, code: decline.code, message: decline.message })
+    // a host that works for the job already has nothing to spare because of the job itself: that is no news
+    if (![...job.deals.values()].some(({ provider }) => provider === from)) {
+      job.refusals.add(from, decline.code, decline.message, decline.unmet)
+      turn.notify({ kind: 'decline', job: job.id, peer: from, code: decline.code, message: decline.message })
+    }
     if (job.tender?.round !== decline.round) return
     job.tender.declined(from)
     this.#settleTender(turn, job)

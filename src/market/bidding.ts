@@ -11,7 +11,15 @@ import type { Unmet } from './fit.ts'
 /** Below this many served tasks a requester's share of faulty programs says nothing. */
 const FAULT_SAMPLE = 10
 
-export interface HostView { policy: SharePolicy, capacity: Capacity, host: HostState, draining: boolean, history: PeerHistory }
+export interface HostView {
+  policy: SharePolicy
+  capacity: Capacity
+  host: HostState
+  draining: boolean
+  history: PeerHistory
+  /** Why this requester is not served on the terms of the day. */
+  unwelcome?: Unmet | undefined
+}
 export type BidDecision = { kind: 'bid', slots: number } | { kind: 'decline', code: ErrorCode, message: string, unmet: ErrorCode[] }
 
 function withinHours(policy: SharePolicy, host: HostState): boolean {
@@ -41,6 +49,7 @@ function unmetByPolicy(offer: Offer, view: HostView): Unmet[] {
   const { policy, history } = view
   const unmet: Unmet[] = []
   if (policy.deny.includes(offer.requester) || (policy.allow.length > 0 && !policy.allow.includes(offer.requester))) unmet.push({ code: 'E_HOST_DENIES', message: 'does not serve this requester' })
+  if (view.unwelcome !== undefined) unmet.push(view.unwelcome)
   if (history.served >= FAULT_SAMPLE && history.faulty / history.served > policy.maxRequesterFaultShare) unmet.push({ code: 'E_HOST_HISTORY', message: 'has seen too many of this requester\'s programs fail' })
   if (!policy.engines.includes(offer.market.engine)) unmet.push({ code: 'E_FIT_ENGINE', message: `runs ${policy.engines.join(', ')}, not ${offer.market.engine}` })
   if (offer.market.region !== 'any' && offer.market.region !== policy.region) unmet.push({ code: 'E_FIT_REGION', message: `is in ${policy.region}, not ${offer.market.region}` })

@@ -358,7 +358,8 @@ export class Computer implements Station {
         identity: { peer: this.id, address, payee: address, peerSignature: new Uint8Array(64), moneySignature: `0x${'1b'.repeat(65)}` },
         separator: new Uint8Array(32), chainId: 0, contract: ZERO_ADDRESS, paramsHash: `0x${'00'.repeat(32)}`
       },
-      hasher: this.#world.hasher, policy, hardware: this.hardware(), requester: { bidWindowMs: 2 * SECOND_MS, maxProviders: 16 }
+      hasher: this.#world.hasher, policy, hardware: this.hardware(), requester: { bidWindowMs: 2 * SECOND_MS, maxProviders: 16 },
+      free: { allow: [], coreMsADay: Number.MAX_SAFE_INTEGER }
     }
   }
 }

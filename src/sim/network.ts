@@ -165,7 +165,7 @@ export class Network {
     this.#queue.at(atMs, () => {
       if (to.life !== life || !to.up) return
       if (to.asleep) { this.#keep(from, to, message, id); return }
-      if (this.reachable(from, to) || !from.up) to.receive({ kind: 'message', from: from.id, message }, id)
+      if (this.reachable(from, to) || !from.up) to.receive({ kind: 'message', from: from.id, message, standing: 'local' }, id)
     })
   }
 

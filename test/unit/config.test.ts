@@ -45,7 +45,7 @@ test('nothing needs to be configured', async (context) => {
     },
     store: { quotaBytes: 20 * 2 ** 30 },
     requester: { bidWindowMs: 1000, maxProviders: 64, providerSets: {} },
-    payment: { mode: 'free', allow: [] },
+    payment: { mode: 'free', allow: [], quotaCoreMs: 360_000_000 },
     api: {},
     log: { level: 'info' }
   })

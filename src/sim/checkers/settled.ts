@@ -6,7 +6,7 @@ import { horizonMs } from '../scenario.ts'
 import type { JobSpec, Scenario } from '../scenario.ts'
 
 /** Kinds of records that may outlive all work. */
-const MAY_STAY = ['job/', 'task/', 'peer/']
+const MAY_STAY = ['job/', 'task/', 'peer/', 'guest/']
 /** A healed network needs this long for any job of a random world. */
 const ENOUGH_MS = 6 * 60_000
 
