@@ -117,6 +117,8 @@ export interface LogChunk {
 }
 export interface ResultsReport { to: string, files: number, bytes: number, verified: boolean, tasks: { index: number, path: string, verified: boolean, exitCode: number }[] }
 export interface PeerSummary { peer: string, addresses: string[], latencyMs: number, direction: 'inbound' | 'outbound', completed: number, failed: number, late: number, wrong: number, score: number }
-export interface AdSummary { ad: Ad, latencyMs: number, ageMs: number }
+/** What a provider offers, without the signatures that proved it: those were checked when it came. */
+export type AdView = Omit<Ad, 'identity'> & { identity: Pick<Ad['identity'], 'peer' | 'address' | 'payee'> }
+export interface AdSummary { ad: AdView, latencyMs: number, ageMs: number }
 export interface ShareReport { policy: SharePolicy, reserved: { cores: number, memoryBytes: number, diskBytes: number }, running: number, slots: number, gpus: string[] }
 export interface Check { name: string, state: 'ok' | 'warn' | 'fail', message: string, hint: string }

@@ -2,6 +2,7 @@ import { join } from 'node:path'
 import { HOUR_MS } from '../../src/units.ts'
 import { ApiServer } from '../api/server.ts'
 import { untilAborted } from '../api/until-aborted.ts'
+import { belongsInLog } from '../driver/story.ts'
 import { runRepl } from '../repl/index.ts'
 import { shortId } from './ids.ts'
 import { plural } from './term/text.ts'
@@ -116,7 +117,7 @@ async function attend({ shell, node, signals, commands, historyFile }: Attended,
   }
 }
 
-/** Without a prompt: events as lines, until the node stops. */
+/** Without a prompt: what belongs in a log, as lines, until the node stops. */
 async function report(node: RunningNode, dataDir: string, out: Out): Promise<void> {
   const status = await node.api.status()
   await out.item({ kind: 'up', peer: status.peer, version: status.version, addresses: status.addresses, dataDir }, (view) => [
@@ -126,7 +127,9 @@ async function report(node: RunningNode, dataDir: string, out: Out): Promise<voi
   ])
   const ended = new AbortController()
   const events = async (): Promise<void> => {
-    for await (const notice of untilAborted(node.api.events({}, ended.signal), ended.signal)) await out.item(notice, (view) => [noticeLine(notice, { ...view, width: Number.MAX_SAFE_INTEGER }, true)])
+    for await (const notice of untilAborted(node.api.events({}, ended.signal), ended.signal)) {
+      if (belongsInLog(notice)) await out.item(notice, (view) => [noticeLine(notice, { ...view, width: Number.MAX_SAFE_INTEGER }, true)])
+    }
   }
   const reading = events()
   try {

@@ -1,5 +1,6 @@
 import { once } from 'node:events'
 import type { Writable } from 'node:stream'
+import { KIB } from '../../src/units.ts'
 import { toJson } from '../api/json.ts'
 import { Live } from './term/live.ts'
 import { TerminalFilter } from './term/filter.ts'
@@ -28,6 +29,8 @@ export interface StreamOutOptions {
 }
 
 const NEWLINE = 0x0a
+/** Lines gathered for a pipe or a file leave when they come to this, else at the end of the tick: a system call a line costs more than the line. */
+const MAX_GATHERED_CHARS = 64 * KIB
 const DEFAULT_ROWS = 24
 const DEFAULT_DEPTH_BITS = 4
 
@@ -42,6 +45,8 @@ export class StreamOut implements Out {
   #region: Live | undefined
   /** The last byte of a task's output was no line end. */
   #openLine = false
+  /** Text for standard output that waits for the end of this tick. */
+  #gathered = ''
 
   constructor(options: StreamOutOptions) {
     this.#options = options
@@ -105,6 +110,7 @@ export class StreamOut implements Out {
       if (rest !== '') this.#write(this.#options[stream], rest)
     }
     if (wholeLine && this.#openLine) this.#write(this.#options.stdout, '\n')
+    this.#flush()
   }
 
   #say(value: unknown, lines: (view: View) => readonly string[], indent = ''): boolean {
@@ -119,7 +125,29 @@ export class StreamOut implements Out {
   }
 
   #write(stream: OutStream, piece: string | Buffer): boolean {
-    if (piece.length === 0 || !stream.writable) return true
+    if (piece.length === 0) return true
+    if (stream === this.#options.stdout && stream.isTTY !== true && typeof piece === 'string') return this.#gather(piece)
+    // both streams may be one file: what was said first stands first
+    this.#flush()
+    return this.#send(stream, piece)
+  }
+
+  #gather(text: string): boolean {
+    if (this.#gathered === '') setImmediate(() => { this.#flush() })
+    this.#gathered += text
+    const room = this.#gathered.length < MAX_GATHERED_CHARS || this.#flush()
+    // what left at an earlier tick may wait for a reader still
+    return room && !this.#options.stdout.writableNeedDrain
+  }
+
+  #flush(): boolean {
+    const text = this.#gathered
+    this.#gathered = ''
+    return text === '' || this.#send(this.#options.stdout, text)
+  }
+
+  #send(stream: OutStream, piece: string | Buffer): boolean {
+    if (!stream.writable) return true
     let room = true
     if (this.#region !== undefined && stream.isTTY === true) this.#region.around(() => { room = stream.write(piece) })
     else room = stream.write(piece)

@@ -1,5 +1,6 @@
 import type { Notice } from '../../src/core/effect.ts'
 import type { RecordStore } from '../store/record-store.ts'
+import { tellsStory } from './story.ts'
 
 export type Timestamped = Notice & { wallMs: number }
 
@@ -11,12 +12,6 @@ const MAX_BEHIND = 10_000
 const FLUSH_MS = 50
 
 interface Subscriber { job: string | undefined, queue: Timestamped[], wake: (() => void) | undefined, ended: boolean }
-
-/** Step-by-step notices of a large job would cost more than its tasks: only the ones that tell its story are stored. */
-function worthKeeping(notice: Notice): boolean {
-  if (notice.kind === 'hosting' || notice.kind === 'bid') return false
-  return notice.kind !== 'task' || notice.state === 'done' || notice.state === 'failed' || notice.state === 'retry'
-}
 
 function endsJob(notice: Notice): boolean {
   return notice.kind === 'job' && (notice.state === 'done' || notice.state === 'failed' || notice.state === 'cancelled')
@@ -38,7 +33,7 @@ export class Notices {
 
   publish(notice: Notice): void {
     const stamped: Timestamped = { ...notice, wallMs: Date.now() }
-    if (worthKeeping(notice)) {
+    if (tellsStory(notice)) {
       this.#unsaved.push({ job: notice.job, wallMs: stamped.wallMs, order: this.#order++ % 1e8, value: stamped })
       this.#timer ??= setTimeout(() => { void this.flush() }, FLUSH_MS)
     }
@@ -110,7 +105,7 @@ export class Notices {
   /** The stored past, less what already waits in the queue. */
   async #past(job: string, subscriber: Subscriber): Promise<Timestamped[]> {
     const past = await this.timeline(job)
-    const live = new Set(subscriber.queue.filter(worthKeeping).map((notice) => JSON.stringify(notice)))
+    const live = new Set(subscriber.queue.filter(tellsStory).map((notice) => JSON.stringify(notice)))
     return past.filter((notice) => !live.has(JSON.stringify(notice)))
   }
 }

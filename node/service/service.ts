@@ -2,7 +2,6 @@ import { randomBytes } from 'node:crypto'
 import { freemem } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { mkdir } from 'node:fs/promises'
-import type { Ad } from '../../src/documents/ad.ts'
 import type { PeerEvent } from '../../src/core/event.ts'
 import type { JobDocument } from '../../src/documents/job.ts'
 import type { Message } from '../../src/documents/message.ts'
@@ -164,7 +163,7 @@ export class NodeService implements NodeApi {
   async ads(): Promise<AdSummary[]> {
     await this.#parts.askForAds('wasm')
     const now = Date.now()
-    return [...this.#parts.ads()].map(({ ad, latencyMs, seenWallMs }: { ad: Ad, latencyMs: number, seenWallMs: number }) => ({ ad, latencyMs, ageMs: now - seenWallMs }))
+    return [...this.#parts.ads()].map(({ ad: { identity: { peer, address, payee }, ...ad }, latencyMs, seenWallMs }) => ({ ad: { ...ad, identity: { peer, address, payee } }, latencyMs, ageMs: now - seenWallMs }))
   }
 
   async share(): Promise<ShareReport> {

@@ -5,8 +5,7 @@
 import { HearthError } from '../../src/errors.ts'
 import { GIB, HOUR_MS, MIB } from '../../src/units.ts'
 import { BoundedQueue } from '../../node/api/bounded-queue.ts'
-import type { Ad } from '../../src/documents/ad.ts'
-import type { AdSummary, Check, Estimate, JobDetail, JobSummary, LogChunk, NodeApi, NodeStatus, PeerSummary, ResultsReport, ShareReport, SubmitRequest, Timestamped, WhyReport } from '../../node/api/contract.ts'
+import type { AdSummary, AdView, Check, Estimate, JobDetail, JobSummary, LogChunk, NodeApi, NodeStatus, PeerSummary, ResultsReport, ShareReport, SubmitRequest, Timestamped, WhyReport } from '../../node/api/contract.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
 
 export const PEERS = [
@@ -54,9 +53,9 @@ function detail(job: JobSummary): JobDetail {
   }
 }
 
-const AD: Ad = {
+const AD: AdView = {
   v: 1,
-  identity: { peer: PEERS[0], address: `0x${'11'.repeat(20)}`, payee: `0x${'11'.repeat(20)}`, peerSignature: new Uint8Array(64), moneySignature: `0x${'22'.repeat(65)}` },
+  identity: { peer: PEERS[0], address: `0x${'11'.repeat(20)}`, payee: `0x${'11'.repeat(20)}` },
   addresses: ['/ip4/192.168.1.20/tcp/4150'], agent: 'hearth/0.1.0', issuedWallMs: NOW_WALL_MS, expiresWallMs: NOW_WALL_MS + 90_000, region: 'eu-west', engines: ['wasm'],
   hardware: { cores: 8, memoryBytes: 16 * GIB, diskBytes: 100 * GIB, gpus: [{ vendor: 'nvidia', model: 'GeForce RTX 3060', vramBytes: 12 * GIB, driver: '550.1' }] },
   free: { cores: 6.5, memoryBytes: 12 * GIB, diskBytes: 90 * GIB, gpus: 1 }, open: true

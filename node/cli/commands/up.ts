@@ -10,12 +10,13 @@ export function upCommand(shell: Shell, replCommands: () => readonly Command[]):
     summary: 'Start the node on this PC, and on a terminal its prompt',
     details: [
       'Nothing needs to be configured. Any setting can be given as --key.path=value (see `help config`).',
-      'SIGTERM and Ctrl-C finish running tasks of others first; a second one stops at once. With --json it prints each event as a line.'
+      'SIGTERM and Ctrl-C finish running tasks of others first; a second one stops at once.',
+      'Without a prompt it writes what a log should hold: how jobs and tasks ended, who was caught, what failed here. `watch` shows every step, `watch --json` as one document a line.'
     ],
     only: 'shell',
     keyOptions: true,
     options: {
-      headless: { kind: 'flag', help: 'No prompt: for services. Events go to standard output' },
+      headless: { kind: 'flag', help: 'No prompt: for services. A log goes to standard output' },
       config: { kind: 'path', value: 'FILE', help: 'A configuration file (YAML or JSON)' }
     },
     positionals: [],
