@@ -123,13 +123,12 @@ async function services({ options, region, faultsOf }: Libp2pParts): Promise<Ser
     ping: ping({ maxInboundStreams: MAX_PING_STREAMS, maxOutboundStreams: MAX_PING_STREAMS }),
     pubsub: offerGossipSub({ sharedIp: isLocal, region, faultsOf })
   }
-  if (options.dht) {
+  if (options.dht !== 'off') {
     const { kadDHT, passthroughMapper, removePrivateAddressesMapper } = await import('@libp2p/kad-dht')
     const dht = kadDHT({
       protocol: DHT_PROTOCOL,
       peerInfoMapper: isLocal ? passthroughMapper : removePrivateAddressesMapper,
-      // in the public scope, left to the node's own addresses
-      ...(isLocal ? { clientMode: false } : {}),
+      ...clientModeOf(options),
       alpha: 3,
       reprovide: { validity: 2 * MARKET_EPOCH_MS, threshold: 0 }
     })
@@ -147,6 +146,12 @@ async function services({ options, region, faultsOf }: Libp2pParts): Promise<Ser
     list.relay = circuitRelayServer({ reservations: { maxReservations, defaultDataLimit: BigInt(maxConnectionBytes), defaultDurationLimit: maxConnectionMs } })
   }
   return list
+}
+
+/** Without a mode kad-dht goes by the node's own addresses: a server as long as one of them is public. */
+function clientModeOf({ dht, scope }: NetworkOptions): { clientMode?: boolean } {
+  if (dht === 'auto') return scope === 'local' ? { clientMode: false } : {}
+  return { clientMode: dht === 'client' }
 }
 
 function gater(isBanned: (peer: string) => boolean): ConnectionGater {

@@ -6,6 +6,9 @@ import { DAY_MS, GIB, HOUR_MS, SECOND_MS } from '../../src/units.ts'
  */
 export type NetworkScope = 'local' | 'public'
 
+/** `auto` serves others' questions once this node has a public address, in the local scope at once; `client` only asks. */
+export type DhtMode = 'auto' | 'client' | 'server' | 'off'
+
 export interface RelayOptions {
   /** Reach, and be reached by, peers behind NAT over relays. Default: true in the public scope. */
   client: boolean
@@ -38,8 +41,8 @@ export interface NetworkOptions {
   autonat: boolean
   /** Try to turn relayed connections into direct ones. Default false: known to fail in JavaScript more often than not. */
   dcutr: boolean
-  /** Find providers by class keys. Default true. */
-  dht: boolean
+  /** Find providers by class keys, and keep records for others. Default `auto`. */
+  dht: DhtMode
   relay: RelayOptions
   maxConnections: number
   /** Connections a second accepted from one IP address. */
@@ -84,7 +87,7 @@ export function networkDefaults(scope: NetworkScope): NetworkOptions {
     upnp: isPublic,
     autonat: isPublic,
     dcutr: false,
-    dht: true,
+    dht: 'auto',
     relay: { client: isPublic, server: false, maxReservations: 128, maxConnectionBytes: GIB, maxConnectionMs: DAY_MS },
     maxConnections: 200,
     maxInboundPerSecond: isPublic ? 20 : 1000,

@@ -11,7 +11,7 @@ import type { Offer } from '../../src/documents/offer.ts'
 import { nodeKeys, openSeed } from '../../node/keys/index.ts'
 import { dialable, ownAddresses } from '../../node/network/addresses.ts'
 import { EPOCH_OVERLAP_MS, keysToAsk, marketKey } from '../../node/network/market-keys.ts'
-import { MARKET_EPOCH_MS, networkOptions } from '../../node/network/options.ts'
+import { DHT_PROTOCOL, MARKET_EPOCH_MS, networkOptions } from '../../node/network/options.ts'
 import type { Network } from '../../node/network/network.ts'
 import { openPeerStore } from '../../node/network/peer-store.ts'
 import { topicOf } from '../../protocols/gossip/index.ts'
@@ -200,6 +200,28 @@ test('when addresses change, what peers ask for names the new ones', async () =>
     assert.not.equal(after.addresses, before.addresses)
     assert.ok(after.addresses.some((address) => address.startsWith('/ip4/93.184.216.34/tcp/4001')))
   })
+})
+
+test('who keeps records of the DHT is as configured, and in auto mode who can be reached', async () => {
+  const hidden = { scope: 'public', upnp: false, autonat: false, relay: { client: false } } as const
+  const modeOf = async (options: Parameters<typeof createTestNetwork>[0]): Promise<string> => {
+    const { network } = await createTestNetwork(options)
+    const { dht } = network.libp2p.services
+    try {
+      // libp2p tells itself of its own addresses in a later turn
+      if (options?.announce !== undefined) await until(() => network.libp2p.getProtocols().includes(DHT_PROTOCOL), network.libp2p, ['self:peer:update'])
+      assert.is(dht === undefined || dht.getMode() === 'client', !network.libp2p.getProtocols().includes(DHT_PROTOCOL))
+      return dht?.getMode() ?? 'off'
+    } finally {
+      await network.stop()
+    }
+  }
+  assert.is(await modeOf({}), 'server')
+  assert.is(await modeOf({ dht: 'client' }), 'client')
+  assert.is(await modeOf({ dht: 'off' }), 'off')
+  assert.is(await modeOf(hidden), 'client')
+  assert.is(await modeOf({ ...hidden, announce: ['/ip4/93.184.216.34/tcp/4001'] }), 'server')
+  assert.is(await modeOf({ ...hidden, dht: 'server' }), 'server')
 })
 
 test('a refresh drops connections that no longer answer, and keeps those that do', async () => {

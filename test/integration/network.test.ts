@@ -174,7 +174,7 @@ test('a third node finds a provider by its class key in the DHT', async () => {
 
 test('thirty nodes dial one at once, and all get through', async () => {
   const hub = await createTestNetwork()
-  const nodes = await Promise.all(Array.from({ length: 30 }, () => createTestNetwork({ dht: false })))
+  const nodes = await Promise.all(Array.from({ length: 30 }, () => createTestNetwork({ dht: 'off' })))
   try {
     const peers = await Promise.all(nodes.map(({ network }) => network.dial(firstAddress(hub))))
     assert.ok(peers.every((peer) => peer === hub.network.peerId))
