@@ -1,7 +1,6 @@
 /** Free mode: whom a host serves for nothing, and how much of it. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import type { StoredRecord } from '../../src/core/effect.ts'
 import type { Standing } from '../../src/core/event.ts'
 import { Turn } from '../../src/core/turn.ts'
 import { Guests } from '../../src/market/guests.ts'
@@ -43,7 +42,7 @@ test('what was used survives a restart', () => {
   const turn = turnAt(NOON)
   guests.used(turn, 'ann', HOUR_MS)
   const again = new Guests({ allow: [], coreMsADay: HOUR_MS })
-  for (const write of turn.finish().writes) if (write.kind === 'put') again.restore(write.value as StoredRecord)
+  for (const write of turn.finish().writes) if (write.kind === 'put') again.restore(write.value)
   assert.is(again.unmet('ann', 'local', NOON)?.code, 'E_FREE_QUOTA')
   assert.equal([...again.records()], [...guests.records()])
 })
