@@ -30,6 +30,7 @@ import type { Network } from './network/network.ts'
 import { Access } from './service/access.ts'
 import { draftJob, prepareJob } from './service/job-store.ts'
 import { takeEarly } from './service/early.ts'
+import { dropLeftovers } from './service/leftovers.ts'
 import { NodeService } from './service/service.ts'
 import { Drain } from './service/drain.ts'
 import { RecordStore } from './store/record-store.ts'
@@ -74,6 +75,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
 
   const peer = new Peer({ self, hasher: nativeHasher, policy: share.get(), hardware: lentHardware(share.get()), requester: config.requester, free: { allow: config.payment.allow, coreMsADay: config.payment.quotaCoreMs } })
   peer.restore(await store.load())
+  await dropLeftovers(content, (job) => peer.requesting.jobs.has(job))
 
   const network = await createNetwork({ keys, options: networkOf(config, options.version), region: share.get().region, dataDir, separator: self.separator, chainId: self.chainId, contract: self.contract, agreementOf: (id) => peer.agreement(id) })
   network.setAd(() => undefined)
@@ -145,7 +147,7 @@ function serviceOf({ config, version, keys, peer, driver, network, content, shar
     prepare: async (request, nonce) => await prepareJob(jobs, request, nonce),
     draft: async (request, nonce) => await draftJob(jobs, request, nonce),
     exportContent: async (cid, to) => { const { files, sizeBytes } = await content.export(cid, to); return { files, bytes: sizeBytes } },
-    peek: async (job, task) => await takeEarly({ send: async (to, message) => { await network.send(to, message) }, notices, fetch }, job, task),
+    peek: async (job, task) => await takeEarly({ send: async (to, message) => { await network.send(to, message) }, notices, fetch, unpin: async (cid, owner) => { await content.unpin(cid, owner) } }, job, task),
     logs: {
       followLive: (from, lease, stream, signal) => network.followLogs(from, { v: 1, ...lease, follow: stream, fromByte: 0 }, signal),
       readFile: async (root, path, maxBytes) => {

@@ -209,6 +209,11 @@ export class ContentStore implements TransferStore {
     await this.#pins.unpin(cid, owner)
   }
 
+  /** Every root that is kept, once for each owner. Do not pin or unpin while you read it. */
+  pins(): Iterable<{ cid: string, owner: string }> {
+    return this.#pins.all()
+  }
+
   /** Who keeps this root. */
   pinnedFor(cid: string): string[] {
     return this.#pins.ownersOf(cid)

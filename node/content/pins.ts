@@ -25,6 +25,10 @@ export class Pins {
     return this.#pinned.size
   }
 
+  * all(): Generator<{ cid: string, owner: string }> {
+    for (const [cid, { owners }] of this.#pinned) for (const owner of owners) yield { cid, owner }
+  }
+
   ownersOf(cid: string): string[] {
     return [...this.#pinned.get(cid)?.owners ?? []]
   }

@@ -1,12 +1,19 @@
+import { randomUUID } from 'node:crypto'
 import type { EffectOf } from '../../src/core/effect.ts'
 import type { Job } from '../../src/job/job.ts'
 import type { Message } from '../../src/documents/message.ts'
 import { SECOND_MS } from '../../src/units.ts'
 import type { Notices } from '../driver/notices.ts'
 import type { FetchContent } from '../work/content-port.ts'
+import { EARLY_OWNER } from './leftovers.ts'
 
 type Early = Extract<EffectOf<'notify'>['notice'], { kind: 'early' }>
-export interface EarlyResult { content: string, exitCode: number }
+export interface EarlyResult {
+  content: string
+  exitCode: number
+  /** Call it when the content has been looked at: until then the store keeps it. */
+  release: () => Promise<void>
+}
 
 /** A provider that does not say what it committed to within this has other things to do. */
 const ANSWER_MS = 5 * SECOND_MS
@@ -15,10 +22,11 @@ export interface EarlyParts {
   send: (to: string, message: Message) => Promise<void>
   notices: Pick<Notices, 'follow'>
   fetch: FetchContent
+  unpin: (cid: string, owner: string) => Promise<void>
 }
 
 /** A first result of a task, before any vote, from a provider that has committed to it: its word alone. */
-export async function takeEarly({ send, notices, fetch }: EarlyParts, job: Job, index: number): Promise<EarlyResult | undefined> {
+export async function takeEarly({ send, notices, fetch, unpin }: EarlyParts, job: Job, index: number): Promise<EarlyResult | undefined> {
   const replica = job.tasks.get(index)?.replicas.find(({ state }) => state.kind === 'committed' || state.kind === 'closing' || state.kind === 'revealed')
   if (replica === undefined) return undefined
   const signal = AbortSignal.timeout(ANSWER_MS)
@@ -27,8 +35,10 @@ export async function takeEarly({ send, notices, fetch }: EarlyParts, job: Job, 
   const early = await answer
   if (early === undefined) return undefined
   const { content, contentBytes, exitCode, peer, agreement } = early
-  await fetch({ cid: content, from: [peer], agreementId: agreement, maxBytes: contentBytes, pinFor: `early:${job.id}` })
-  return { content, exitCode }
+  // each look has a pin of its own: one that ends must not take the content from under another
+  const owner = `${EARLY_OWNER}${job.id}/${randomUUID()}`
+  await fetch({ cid: content, from: [peer], agreementId: agreement, maxBytes: contentBytes, pinFor: owner })
+  return { content, exitCode, release: async () => { await unpin(content, owner) } }
 }
 
 async function nextEarly(notices: EarlyParts['notices'], job: string, index: number, signal: AbortSignal): Promise<Early | undefined> {

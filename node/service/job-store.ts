@@ -4,6 +4,7 @@ import { contentJobStore, inspectJob, resolveJob } from '../jobfile/index.ts'
 import { parseJobSpec } from '../../src/job/spec.ts'
 import type { JobDocument } from '../../src/documents/job.ts'
 import type { SubmitRequest } from '../api/contract.ts'
+import { DRAFT_OWNER, JOB_OWNER } from './leftovers.ts'
 
 export interface PrepareOptions {
   content: ContentStore
@@ -18,7 +19,7 @@ function request({ content, requester, providerSets }: PrepareOptions, { spec, b
 }
 
 function draftOwner(nonce: Uint8Array): string {
-  return `draft:${Buffer.from(nonce).toString('hex')}`
+  return `${DRAFT_OWNER}${Buffer.from(nonce).toString('hex')}`
 }
 
 /** Checks what a person wrote, imports the files it names, and keeps them for the job. */
@@ -26,9 +27,16 @@ export async function prepareJob(options: PrepareOptions, submit: SubmitRequest,
   const { content } = options
   const { document, id, raw, roots } = await resolveJob(request(options, submit, nonce))
   const block = jobBlockCid(id)
-  await content.putBlock(block, raw)
-  for (const cid of [block, ...roots]) await content.pin(cid, `job:${id}`)
-  for (const cid of roots) await content.unpin(cid, draftOwner(nonce))
+  const owner = `${JOB_OWNER}${id}`
+  try {
+    await content.putBlock(block, raw)
+    for (const cid of [block, ...roots]) await content.pin(cid, owner)
+  } catch (err) {
+    for (const cid of [block, ...roots]) await content.unpin(cid, owner)
+    throw err
+  } finally {
+    for (const cid of roots) await content.unpin(cid, draftOwner(nonce))
+  }
   return { document, id }
 }
 

@@ -55,6 +55,9 @@ export interface ServiceParts {
   stop: (withinMs: number) => Promise<void>
 }
 
+/** A task's result in the store; `release` ends a look at one that is not accepted yet. */
+interface Found { content: string, verified: boolean, exitCode: number, release?: () => Promise<void> }
+
 /** The running node as its people see it: every method of NodeApi, over the live peer. */
 export class NodeService implements NodeApi {
   readonly #parts: ServiceParts
@@ -126,9 +129,13 @@ export class NodeService implements NodeApi {
       const found = await this.#content(job, index, request.unverified === true)
       if (found === undefined) continue
       const path = job.taskCount === 1 ? to : join(to, `task-${String(index).padStart(String(job.taskCount - 1).length, '0')}`)
-      const { files, bytes } = await this.#parts.exportContent(found.content, path)
-      report.files += files
-      report.bytes += bytes
+      try {
+        const { files, bytes } = await this.#parts.exportContent(found.content, path)
+        report.files += files
+        report.bytes += bytes
+      } finally {
+        await found.release?.()
+      }
       report.verified &&= found.verified
       report.tasks.push({ index, path, verified: found.verified, exitCode: found.exitCode })
     }
@@ -226,7 +233,7 @@ export class NodeService implements NodeApi {
     return match
   }
 
-  async #content(job: Job, index: number, unverified: boolean): Promise<{ content: string, verified: boolean, exitCode: number } | undefined> {
+  async #content(job: Job, index: number, unverified: boolean): Promise<Found | undefined> {
     const task = job.tasks.get(index)
     if (task?.state.kind === 'done') return { content: task.state.content, verified: true, exitCode: task.state.exitCode }
     if (task?.failedContent !== undefined) return { content: task.failedContent, verified: true, exitCode: 1 }
