@@ -72,7 +72,7 @@ const agreementMessages: AgreementMessage[] = [
 const runMessages: RunMessage[] = [
   { kind: 'lease', agreement: HASH, leases }, { kind: 'beat', agreement: HASH, running: leases, suspended: false }, { kind: 'probe', agreement: HASH },
   { kind: 'progress', ...lease, phase: 'running', fraction: 0.5 }, { kind: 'failed', ...lease, code: 'E_DISK', message: 'full' }, { kind: 'commit', ...lease, commit: HASH },
-  { kind: 'closed-set', ...lease, set: { job: CID_B, task: 3, round: 0, commits: [HASH, HASH] }, signature: SIGNATURE }, { kind: 'reveal', receipt, nonce: HASH, signature: SIGNATURE },
+  { kind: 'closed-set', ...lease, set: { job: CID_B, task: 3, round: 0, commits: [HASH, HASH] }, signature: SIGNATURE }, { kind: 'reveal', receipt, nonce: HASH, signature: SIGNATURE }, { kind: 'reveal', receipt, nonce: HASH, signature: SIGNATURE, blocks: [new Uint8Array([1, 2, 3]), new Uint8Array()] },
   { kind: 'verdict', ...lease, verdict: 'rejected', code: 'E_WRONG', opposing: { receipt, signature: SIGNATURE } }, { kind: 'settled', ...lease }, { kind: 'cancel', agreement: HASH, leases, code: 'E_CANCELLED' }
 ]
 
