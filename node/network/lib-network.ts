@@ -1,4 +1,5 @@
 import { once } from 'node:events'
+import { networkInterfaces } from 'node:os'
 import type { Connection, PeerId, PeerInfo } from '@libp2p/interface'
 import { PeerQueue } from '@libp2p/utils'
 import { CODE_P2P } from '@multiformats/multiaddr'
@@ -8,6 +9,7 @@ import type { AdBody } from '../../protocols/ads/index.ts'
 import { OfferGossip } from '../../protocols/gossip/index.ts'
 import { ResultProtocol } from '../../protocols/result/index.ts'
 import type { LogBytes, LogSource } from '../../protocols/result/index.ts'
+import type { Standing } from '../../src/core/event.ts'
 import { accept, refuse } from '../../src/codec/result.ts'
 import type { Refusal, Result } from '../../src/codec/result.ts'
 import { adCodec } from '../../src/documents/ad.ts'
@@ -19,7 +21,7 @@ import { offerCodec } from '../../src/documents/offer.ts'
 import type { Market, Offer } from '../../src/documents/offer.ts'
 import { HearthError, invariant } from '../../src/errors.ts'
 import { SECOND_MS } from '../../src/units.ts'
-import { Ed25519Verifier, IdentityVerifier } from '../keys/index.ts'
+import { Ed25519Verifier, IdentityVerifier, Lru } from '../keys/index.ts'
 import type { NodeKeys } from '../keys/index.ts'
 import { findAds } from './ad-finder.ts'
 import type { AdQuery, FoundAd } from './ad-finder.ts'
@@ -39,6 +41,7 @@ import { checkMessage, isFault, sealMessage } from './seal.ts'
 import { SignedCodec } from './signed.ts'
 import { bestConnection, streamsOf } from './streams.ts'
 import type { Streams } from './streams.ts'
+import { isRelayed, standingOf, Subnets } from './subnets.ts'
 
 /** Ads of newly connected peers fetched at once, and those that wait. */
 const MAX_PARALLEL_AD_FETCHES = 4
@@ -49,6 +52,8 @@ const PROOF_OF_LIFE_MS = 5 * SECOND_MS
 const AD_WAIT_MS = 3 * SECOND_MS
 /** How long a search waits for a first peer with a DHT, right after the start. */
 const DHT_WAIT_MS = SECOND_MS
+/** Peers seen by mDNS that are remembered: more than a LAN has nodes, and each is seen again within seconds. */
+const MAX_SEEN_NEAR = 1024
 /** Peers probed with an offer at once. */
 const MAX_PARALLEL_PROBES = 16
 
@@ -93,6 +98,8 @@ export class LibNetwork implements Network {
   readonly #adPeers = new Map<string, PeerId>()
   readonly #dhtPeers = new Set<string>()
   readonly #adFetches = new PeerQueue({ concurrency: MAX_PARALLEL_AD_FETCHES, maxSize: MAX_WAITING_AD_FETCHES })
+  readonly #seenNear = new Lru<true>(MAX_SEEN_NEAR)
+  #subnets = new Subnets(networkInterfaces())
   #unwatch: () => void = () => undefined
   #makeAd: () => AdFields | undefined = () => undefined
   readonly #adGiven = Promise.withResolvers<void>()
@@ -168,7 +175,10 @@ export class LibNetwork implements Network {
       await libp2p.stop()
       throw new HearthError('E_LISTEN', `Cannot listen on ${options.listen.join(', ')}`, 'Another program may use the port, or the address is not of this machine; choose another, or port 0 for any')
     }
-    this.#unwatch = watchInterfaces(() => { this.refresh() })
+    this.#unwatch = watchInterfaces(() => {
+      this.#subnets = new Subnets(networkInterfaces())
+      this.refresh()
+    })
     this.#keeper.start()
   }
 
@@ -262,17 +272,23 @@ export class LibNetwork implements Network {
 
   peers(): PeerView[] {
     const views = new Map<string, PeerView>()
-    for (const { remotePeer, remoteAddr, direction, rtt, limits } of this.libp2p.getConnections()) {
+    for (const connection of this.libp2p.getConnections()) {
+      const { remotePeer, remoteAddr, direction, rtt } = connection
+      const relayed = isRelayed(connection)
       const peer = remotePeer.toString()
       const known = views.get(peer)
-      if (known === undefined) views.set(peer, { peer, addresses: [remoteAddr.toString()], direction, relayed: limits !== undefined, latencyMs: rtt })
+      if (known === undefined) views.set(peer, { peer, addresses: [remoteAddr.toString()], direction, relayed, latencyMs: rtt })
       else {
         known.addresses.push(remoteAddr.toString())
-        known.relayed &&= limits !== undefined
+        known.relayed &&= relayed
         known.latencyMs ??= rtt
       }
     }
     return [...views.values()]
+  }
+
+  standing(peer: string): Standing | undefined {
+    return standingOf(this.libp2p.getConnections(parsePeer(peer)), this.#subnets, this.#seenNear.get(peer) === true)
   }
 
   async dial(address: string): Promise<string> {
@@ -299,8 +315,9 @@ export class LibNetwork implements Network {
     this.#keeper.kick()
   }
 
-  /** A discovery service saw this peer. */
+  /** mDNS saw this peer: it is on the same link. */
   found(peer: PeerInfo): void {
+    this.#seenNear.set(peer.id.toString(), true)
     this.#keeper.found(peer)
   }
 
@@ -386,7 +403,7 @@ export class LibNetwork implements Network {
 
   async #proveAlive(connection: Connection): Promise<void> {
     // a relayed connection ends with the one to its relay
-    if (connection.limits !== undefined) return
+    if (isRelayed(connection)) return
     const deadline = AbortSignal.timeout(PROOF_OF_LIFE_MS)
     try {
       await this.libp2p.services.ping.ping(connection.remotePeer, { signal: deadline })

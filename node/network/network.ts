@@ -1,3 +1,4 @@
+import type { Standing } from '../../src/core/event.ts'
 import type { Ad } from '../../src/documents/ad.ts'
 import type { Message, ResultRequest } from '../../src/documents/message.ts'
 import type { Market, Offer } from '../../src/documents/offer.ts'
@@ -58,6 +59,11 @@ export interface Network {
   /** Round trip in ms. Rejects E_PEER_UNREACHABLE. */
   ping(peer: string): Promise<number>
   peers(): PeerView[]
+  /**
+   * How a peer is connected now: `local` is directly, from a private subnet that this machine is on, or from a public one where mDNS saw it;
+   * undefined when it is not. Throws E_PEER_ID.
+   */
+  standing(peer: string): Standing | undefined
   /** Connects to a multiaddr and returns the PeerId there. Rejects: E_MULTIADDR, E_PEER_UNREACHABLE. */
   dial(address: string): Promise<string>
   /** The network changed or the machine woke: drop dead connections, announce new addresses. Noticed by itself within seconds. */

@@ -166,10 +166,13 @@ test('two nodes that cannot dial each other exchange messages, offers and ads ov
     assert.is(await other.network.dial(address), hidden.network.peerId)
     const view = other.network.peers().find(({ peer }) => peer === hidden.network.peerId)!
     assert.ok(view.relayed)
+    assert.is(other.network.standing(hidden.network.peerId), 'relayed')
+    assert.is(other.network.standing(relay.network.peerId), 'local')
     const message: Message = { kind: 'probe', agreement: `0x${'11'.repeat(32)}` }
     const heard = first<Message>((handler) => { hidden.network.onMessage((_, got) => { handler(got) }) })
     await other.network.send(hidden.network.peerId, message)
     assert.equal(await heard, message)
+    assert.is(hidden.network.standing(other.network.peerId), 'relayed')
     assert.is((await other.network.fetchAd(hidden.network.peerId)).ad.addresses[0], address)
     const { pubsub } = other.network.libp2p.services
     await until(() => pubsub.getSubscribers(topicOf(ANY)).some((id) => id.toString() === hidden.network.peerId), pubsub, ['subscription-change'])

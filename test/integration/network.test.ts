@@ -172,6 +172,20 @@ test('a third node finds a provider by its class key in the DHT', async () => {
   })
 })
 
+test('a peer that dialled from this machine is on the own network, and one that left stands nowhere', async () => {
+  await withNetworks(2, {}, async ([a, b]) => {
+    assert.is(a!.network.standing(b!.network.peerId), undefined)
+    await a!.network.dial(firstAddress(b!))
+    await until(() => b!.network.peers().length === 1, b!.network.libp2p, ['peer:connect'])
+    assert.equal([a!.network.standing(b!.network.peerId), b!.network.standing(a!.network.peerId)], ['local', 'local'])
+    const gone = first<{ kind: string }>((handler) => { a!.network.onPeer(handler) }, ({ kind }) => kind === 'disconnected')
+    for (const connection of b!.network.libp2p.getConnections()) await connection.close()
+    await gone
+    assert.is(a!.network.standing(b!.network.peerId), undefined)
+    assert.throws(() => a!.network.standing('somebody'), (err: unknown) => err instanceof HearthError && err.code === 'E_PEER_ID')
+  })
+})
+
 test('thirty nodes dial one at once, and all get through', async () => {
   const hub = await createTestNetwork()
   const nodes = await Promise.all(Array.from({ length: 30 }, () => createTestNetwork({ dht: 'off' })))
