@@ -6,6 +6,7 @@ import { toHex } from '../src/codec/hasher.ts'
 import type { EffectOf } from '../src/core/effect.ts'
 import type { PeerEvent } from '../src/core/event.ts'
 import { ZERO_ADDRESS } from '../src/documents/agreement.ts'
+import type { Message } from '../src/documents/message.ts'
 import { HearthError } from '../src/errors.ts'
 import type { Self } from '../src/job/parts.ts'
 import { marketsOf } from '../src/market/fit.ts'
@@ -206,8 +207,16 @@ function networkOf({ network }: Config, version: string): Parameters<typeof crea
 
 /** Peers' words become events. */
 function hear(network: Network, inline: InlineResults, dispatch: (event: PeerEvent) => void, onAd: Parameters<Network['onAd']>[0]): void {
-  network.onMessage((from, message) => { dispatch({ kind: 'message', from, standing: 'local', message: message.kind === 'reveal' ? inline.detach(message) : message }) })
-  network.onOffer((offer) => { dispatch({ kind: 'message', from: offer.requester, message: { kind: 'offer', offer } }) })
+  // whom it serves is decided by a host when it is asked: no other message needs it
+  const asked = (from: string, message: Message): void => {
+    const standing = network.standing(from)
+    dispatch({ kind: 'message', from, message, ...standing === undefined ? {} : { standing } })
+  }
+  network.onMessage((from, message) => {
+    if (message.kind === 'propose') asked(from, message)
+    else dispatch({ kind: 'message', from, message: message.kind === 'reveal' ? inline.detach(message) : message })
+  })
+  network.onOffer((offer) => { asked(offer.requester, { kind: 'offer', offer }) })
   network.onPeer(({ kind, peer }) => { dispatch({ kind: kind === 'connected' ? 'peer-connected' : 'peer-disconnected', peer }) })
   network.onUnreachable((peer) => { dispatch({ kind: 'unreachable', peer }) })
   network.onAd(onAd)
