@@ -1,0 +1,87 @@
+import { spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
+import { once } from 'node:events'
+import { createRequire } from 'node:module'
+import { dirname, join } from 'node:path'
+import { HearthError } from '../../src/errors.ts'
+import { SECOND_MS } from '../../src/units.ts'
+
+/** Accounts that anvil funds, derived from its well-known mnemonic: everybody knows their keys. */
+export const DEV_MNEMONIC = 'test test test test test test test test test test test junk'
+export const DEV_CHAIN_ID = 31_337
+const START_MS = 20 * SECOND_MS
+/** What anvil says is kept to tell why it did not start. */
+const MAX_WORDS = 4096
+
+const PLATFORM: Record<string, string> = { linux: 'linux', darwin: 'darwin', win32: 'win32' }
+const ARCH: Record<string, string> = { x64: 'amd64', arm64: 'arm64' }
+
+export interface AnvilOptions {
+  /** 0, the default, lets the system choose. */
+  port?: number
+  chainId?: number
+  /** Seconds between blocks; a block a transaction when left out. */
+  blockTimeS?: number
+  /** A file that the state is loaded from, and dumped to when it ends. */
+  statePath?: string
+  accounts?: number
+}
+
+export interface Anvil {
+  readonly url: string
+  readonly process: ChildProcess
+  /** Resolves when it has ended, by whatever cause. */
+  readonly ended: Promise<void>
+  stop(): Promise<void>
+}
+
+/** The binary that comes with the npm package of this platform. */
+function binary(): string {
+  const require = createRequire(import.meta.url)
+  const name = `@foundry-rs/anvil-${PLATFORM[process.platform] ?? process.platform}-${ARCH[process.arch] ?? process.arch}`
+  try {
+    const root = dirname(createRequire(require.resolve('@foundry-rs/anvil/package.json')).resolve(`${name}/package.json`))
+    return join(root, 'bin', process.platform === 'win32' ? 'anvil.exe' : 'anvil')
+  } catch (err) {
+    throw new HearthError('E_DEVNET_BINARY', `the local chain (${name}) is not installed`, 'Install the dependencies again with `npm ci`; on other platforms use a chain by its RPC URL', { cause: err })
+  }
+}
+
+/** Starts a local EVM chain on loopback. Throws E_DEVNET_BINARY, E_DEVNET_START. */
+export async function startAnvil({ port = 0, chainId = DEV_CHAIN_ID, blockTimeS, statePath, accounts = 10 }: AnvilOptions = {}): Promise<Anvil> {
+  const child = spawn(binary(), [
+    '--host', '127.0.0.1', '--port', String(port), '--chain-id', String(chainId), '--accounts', String(accounts), '--mnemonic', DEV_MNEMONIC,
+    ...blockTimeS === undefined ? [] : ['--block-time', String(blockTimeS)], ...statePath === undefined ? [] : ['--state', statePath]
+  ], { stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true })
+  let words = ''
+  const listening = new Promise<number>((resolve) => {
+    const hear = (chunk: Buffer): void => {
+      words = (words + chunk.toString()).slice(-MAX_WORDS)
+      const found = /Listening on [\d.]+:(\d+)/.exec(words)?.[1]
+      if (found !== undefined) resolve(Number(found))
+    }
+    child.stdout.on('data', hear)
+    child.stderr.on('data', hear)
+  })
+  const ended = new Promise<void>((resolve) => {
+    child.once('exit', () => { resolve() })
+    child.once('error', () => { resolve() })
+  })
+  const timeout = AbortSignal.timeout(START_MS)
+  const found = await Promise.race([listening, ended.then(() => undefined), once(timeout, 'abort').then(() => undefined)])
+  if (found === undefined) {
+    child.kill('SIGKILL')
+    throw new HearthError('E_DEVNET_START', `the local chain did not start: ${words.trim().split('\n').at(-1) ?? ''}`, 'Is the port taken, or the state file damaged?')
+  }
+  return {
+    url: `http://127.0.0.1:${found}`,
+    process: child,
+    ended,
+    stop: async () => {
+      child.kill('SIGINT')
+      const stuck = setTimeout(() => { child.kill('SIGKILL') }, 5 * SECOND_MS)
+      await ended
+      clearTimeout(stuck)
+    }
+  }
+}
