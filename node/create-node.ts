@@ -106,7 +106,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   })
   const drain = new Drain({ worker, dispatch })
   const stopped = Promise.withResolvers<void>()
-  driver = new Driver({ peer, store, perform: (effect) => { performer.perform(effect) }, faultPoint: faultPointsFrom(options.env), onStoreFailure: options.onFatal })
+  driver = new Driver({ peer, store, perform: (effect) => { performer.perform(effect) }, faultPoint: faultPointsFrom(options.env), onStoreFailure: options.onFatal, onWake: () => { network.refresh() } })
 
   hear(network, inline, dispatch, seen)
   network.serveLogs((from, request, signal) => access.logs(from, request, (lease) => logs.follow(lease, signal)))
@@ -161,7 +161,8 @@ function serviceOf({ config, version, keys, peer, driver, network, content, shar
       peers: () => network.peers().map((view) => ({ ...view, latencyMs: view.latencyMs ?? 0 })),
       dial: async (address) => await network.dial(address),
       publicAddress: () => network.addresses().some((address) => !/^\/ip4\/(127|10|192\.168|172\.(1[6-9]|2\d|3[01])|169\.254)\.|^\/ip6\/(::1|f[cde])/.test(address)),
-      send: async (to, message) => { await network.send(to, message) }
+      send: async (to, message) => { await network.send(to, message) },
+      fetchAd: async (peerId, signal) => await network.fetchAd(peerId, signal)
     },
     ads: () => ads.current(Date.now()),
     askForAds: async (engine) => {

@@ -1,19 +1,21 @@
 import { statfs } from 'node:fs/promises'
-import { formatSize, GIB, SECOND_MS } from '../../src/units.ts'
+import { formatDuration, formatSize, GIB } from '../../src/units.ts'
 import type { Check } from '../api/contract.ts'
+import { judgeClocks } from './clocks.ts'
+import type { PeerLook } from './clocks.ts'
 
 /** Below this a job's inputs and outputs may not fit. */
 const LOW_DISK_BYTES = 2 * GIB
-/** A clock this far off breaks bids and agreements. */
-const MAX_SKEW_MS = 60 * SECOND_MS
+/** Above this part of its quota the store evicts what the next job might use again. */
+const STORE_FULL_SHARE = 0.95
 
 export interface DoctorView {
   dataDir: string
+  platform: NodeJS.Platform
   addresses: string[]
   publicAddress: boolean
   peers: number
-  /** Median offset of connected peers' clocks from ours, where known. */
-  skewMs: number | undefined
+  look: PeerLook
   sharing: boolean
   closed: { code: string, message: string } | undefined
   engines: { name: string, ok: boolean, detail: string }[]
@@ -28,18 +30,66 @@ function check(name: string, state: Check['state'], message: string, hint = ''):
 /** What is well, what is not, and what to do about it: the first thing to run when no work comes or goes. */
 export async function doctor(view: DoctorView): Promise<Check[]> {
   const { bavail, bsize } = await statfs(view.dataDir)
+  const { memoryBytes: { lent, free }, storeUsage, engines } = view
   const freeBytes = bavail * bsize
-  const checks = [
-    view.addresses.length > 0 ? check('listening', 'ok', view.addresses[0] ?? '') : check('listening', 'fail', 'this node listens nowhere', 'See network.listen in the configuration: is the port taken?'),
-    view.peers > 0 ? check('peers', 'ok', `${view.peers} connected`) : check('peers', 'fail', 'no peer is connected', 'On one LAN peers find each other; elsewhere add a multiaddr to network.bootstrap, or `dial` one'),
-    view.publicAddress ? check('reachable', 'ok', 'others can dial this node') : check('reachable', 'warn', 'no public address is confirmed', 'Fine on a LAN. Else forward the TCP port in your router, enable UPnP there, or use IPv6'),
-    freeBytes > LOW_DISK_BYTES ? check('disk', 'ok', `${formatSize(freeBytes)} free`) : check('disk', 'warn', `only ${formatSize(freeBytes)} free`, `Free some space where ${view.dataDir} lies, or lower share.disk and store.quota`),
-    check('store', view.storeUsage.bytes < view.storeUsage.quotaBytes * 0.95 ? 'ok' : 'warn', `${formatSize(view.storeUsage.bytes)} of ${formatSize(view.storeUsage.quotaBytes)} used`, 'Old content is evicted by itself; raise store.quota if jobs are refused'),
-    view.memoryBytes.free > view.memoryBytes.lent ? check('memory', 'ok', `${formatSize(view.memoryBytes.free)} free, ${formatSize(view.memoryBytes.lent)} lent`) : check('memory', 'warn', `${formatSize(view.memoryBytes.free)} free, less than the ${formatSize(view.memoryBytes.lent)} lent`, 'Lower share.memory, or close programs'),
-    view.skewMs === undefined ? check('clock', 'ok', 'no peer to compare with yet')
-      : Math.abs(view.skewMs) < MAX_SKEW_MS ? check('clock', 'ok', `within ${Math.round(Math.abs(view.skewMs) / 1000)} s of the peers`) : check('clock', 'fail', `${Math.round(view.skewMs / 1000)} s off from the peers`, 'Turn on the system\'s time synchronisation'),
-    ...view.engines.map(({ name, ok, detail }) => check(name, ok ? 'ok' : 'warn', detail, ok ? '' : 'Container jobs are declined; WebAssembly jobs run all the same')),
-    view.closed === undefined ? check('sharing', 'ok', view.sharing ? 'open for work' : 'lends nothing') : check('sharing', 'warn', `this PC ${view.closed.message}`, view.closed.code === 'E_HOST_PAUSED' ? 'Type `resume`' : 'See `share`')
+  const [address, ...more] = view.addresses
+  return [
+    address === undefined
+      ? check('listening', 'fail', 'this node listens nowhere, so nobody can connect to it', 'Another program may have the port: `hearth config show` has network.port and network.listen, and `hearth up --network.port=0` takes any that is free')
+      : check('listening', 'ok', more.length === 0 ? address : `${address} and ${more.length} more (see \`status\`)`),
+    view.peers > 0
+      ? check('peers', 'ok', `${view.peers} connected`)
+      : check('peers', 'fail', 'no peer is connected, so no job can go out or come in', 'PCs on one network find each other within seconds once `hearth up` runs on both. Elsewhere: `dial ADDRESS` with an address that `status` prints there, and to keep it, add it to network.bootstrap in the configuration'),
+    ...view.peers > 0 ? [offersCheck(view.look)] : [],
+    clockCheck(view),
+    view.publicAddress
+      ? check('reachable', 'ok', 'others can dial this node')
+      : check('reachable', 'warn', 'no address is known that others on the internet can dial', 'No matter if all your PCs are on one network. Else forward the TCP port of `listening` in your router, turn on UPnP there, or use IPv6'),
+    freeBytes > LOW_DISK_BYTES
+      ? check('disk', 'ok', `${formatSize(freeBytes)} free`)
+      : check('disk', 'warn', `only ${formatSize(freeBytes)} free where ${view.dataDir} lies`, 'Free some space there, lend less with `share disk=…`, or lower store.quota in the configuration'),
+    storeUsage.bytes < storeUsage.quotaBytes * STORE_FULL_SHARE
+      ? check('store', 'ok', `${formatSize(storeUsage.bytes)} of ${formatSize(storeUsage.quotaBytes)} used`)
+      : check('store', 'warn', `full: ${formatSize(storeUsage.bytes)} of ${formatSize(storeUsage.quotaBytes)} used`, 'What nobody needs is dropped by itself. If jobs are refused for it, raise store.quota in the configuration'),
+    ...view.sharing ? [free > lent
+      ? check('memory', 'ok', `${formatSize(free)} free, ${formatSize(lent)} lent`)
+      : check('memory', 'warn', `${formatSize(free)} free, less than the ${formatSize(lent)} lent`, 'Lend less with `share memory=…`, or close programs')] : [],
+    ...engines.map(({ name, ok, detail }) => check(name, ok ? 'ok' : 'warn', detail, ok ? '' : 'Jobs that need it are declined; others run all the same')),
+    sharingCheck(view)
   ]
-  return checks
+}
+
+function offersCheck({ asked, lending, open }: PeerLook): Check {
+  if (open > 0) return check('providers', 'ok', `${open} of ${asked} connected ${asked === 1 ? 'peer takes' : 'peers take'} work now`)
+  if (lending > 0) return check('providers', 'warn', 'peers lend something, but none takes work now', 'They may be in use, paused or outside their hours. A job sent now waits for them; `ads` shows them')
+  return check('providers', 'warn', 'no connected peer lends anything', 'A job sent now waits for one. Run `hearth up` on another PC; what it lends is set there with `share`')
+}
+
+function clockCheck({ look, platform }: Pick<DoctorView, 'look' | 'platform'>): Check {
+  const { state, whose, oursMs, compared, off } = judgeClocks(look.aheadMs)
+  if (compared === 0) return check('clock', 'ok', 'no peer to compare with yet')
+  if (state === 'ok') return check('clock', 'ok', off === 0 ? `agrees with ${compared === 1 ? 'the peer' : `all ${compared} peers`}` : `agrees with ${compared - off} of ${compared} peers; ${off === 1 ? 'the clock of the other differs' : 'those of the others differ'}`)
+  if (whose === 'unknown' && compared > 1) return check('clock', state, `it agrees with none of ${compared} peers, nor do they with each other`, `Compare it with a clock you trust. To set it: ${setClock(platform)}`)
+  const apart = `${formatDuration(Math.abs(oursMs))} or more`
+  const harm = state === 'fail' ? ': what one signs is too old or too new for the other, and no job passes between them' : ''
+  const set = setClock(platform)
+  return whose === 'unknown'
+    ? check('clock', state, `this PC's clock and that of the only peer to compare with are ${apart} apart${harm}`, `One of them is wrong: compare both with a clock you trust. To set one: ${set}`)
+    : check('clock', state, `this PC's clock is ${apart} ${oursMs < 0 ? 'behind' : 'ahead of'} those of ${off} of ${compared} peers${harm}`, `Turn on automatic time: ${set}`)
+}
+
+/** How automatic time is turned on there. */
+function setClock(platform: NodeJS.Platform): string {
+  switch (platform) {
+    case 'win32': return 'Settings > Time & language > Date & time > Sync now'
+    case 'darwin': return 'System Settings > General > Date & Time > Set time and date automatically'
+    default: return 'sudo timedatectl set-ntp true'
+  }
+}
+
+function sharingCheck({ sharing, closed }: Pick<DoctorView, 'sharing' | 'closed'>): Check {
+  // choosing to lend nothing is no fault
+  if (!sharing) return check('sharing', 'ok', 'this PC lends nothing, as you chose; `share enabled on` lends')
+  if (closed === undefined) return check('sharing', 'ok', 'open for work')
+  return check('sharing', 'warn', `this PC ${closed.message}, so it takes no work now`, closed.code === 'E_HOST_PAUSED' ? '`resume` lends again' : closed.code === 'E_HOST_DRAINING' ? 'Start it again with `hearth up`' : '`share` shows the hours and limits, and changes them')
 }

@@ -13,6 +13,7 @@ import { score } from '../../src/reputation/history.ts'
 import type { AdSummary, Check, Estimate, JobDetail, JobSummary, LogChunk, NodeApi, NodeStatus, PeerSummary, ResultsReport, ShareReport, SubmitRequest, Timestamped, WhyReport } from '../api/contract.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
 import type { Notices } from '../driver/notices.ts'
+import { lookAtPeers } from './clocks.ts'
 import { doctor } from './doctor.ts'
 import type { EarlyResult } from './early.ts'
 import { estimate } from './estimate.ts'
@@ -45,6 +46,7 @@ export interface ServiceParts {
     dial(multiaddr: string): Promise<string>
     publicAddress(): boolean
     send(to: string, message: Message): Promise<void>
+    fetchAd(peer: string, signal: AbortSignal): Promise<KnownAd>
   }
   ads: () => Iterable<KnownAd & { seenWallMs: number }>
   /** Asks connected peers, and those whom the DHT names, for their ads of now. */
@@ -199,10 +201,12 @@ export class NodeService implements NodeApi {
 
   async doctor(): Promise<Check[]> {
     const { peer, network, dataDir, storeUsage } = this.#parts
+    const connected = network.peers().map((view) => view.peer)
+    const look = await lookAtPeers(connected, (peerId, signal) => network.fetchAd(peerId, signal), () => Date.now())
     return await doctor({
-      dataDir, addresses: network.addresses(), publicAddress: network.publicAddress(), peers: network.peers().length, skewMs: undefined,
+      dataDir, platform: process.platform, addresses: network.addresses(), publicAddress: network.publicAddress(), peers: connected.length, look,
       sharing: peer.hosting.policy.enabled, closed: peer.hosting.closedBecause(),
-      engines: [{ name: 'wasm', ok: true, detail: 'WebAssembly sandbox ready' }, { name: 'container', ok: false, detail: 'no container engine is used by this version' }],
+      engines: [{ name: 'wasm', ok: true, detail: 'WebAssembly sandbox ready; this version runs no containers' }],
       memoryBytes: { lent: peer.hosting.capacity.total.memoryBytes, free: freemem() },
       storeUsage: storeUsage()
     })

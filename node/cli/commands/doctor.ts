@@ -8,7 +8,7 @@ export const doctorCommand = defineCommand({
   name: 'doctor',
   group: 'node',
   summary: 'Check whether this node can work, and say what to do where it cannot',
-  details: ['The exit code is 1 when something fails.'],
+  details: ['It looks at the port, peers and what they offer, the clock against theirs, disk, memory, and what this PC lends. The exit code is 1 when something fails, warnings apart.'],
   options: {},
   positionals: [],
   examples: [{ line: 'doctor', says: 'when something seems wrong' }],

@@ -9,7 +9,7 @@ There is no server. Nodes on the same network find each other within seconds, wi
 
   peers     who is connected, and your experience with them
   ads       what others offer now
-  doctor    whether others can reach this PC, and what to do if not
+  doctor    whether others can reach this PC, whether its clock is right, and what to do if not
 
 Behind a home router the node asks it to open a port (UPnP). Where that fails it works through relays, which is slower: forwarding its TCP port in the router helps.`
 }
