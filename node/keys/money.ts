@@ -1,9 +1,9 @@
-import secp256k1 from 'secp256k1'
 import { accept, refuse } from '../../src/codec/result.ts'
 import type { Result } from '../../src/codec/result.ts'
 import { toHex } from '../../src/codec/hasher.ts'
 import { invariant } from '../../src/errors.ts'
 import { nativeHasher } from './native-hasher.ts'
+import { curve } from './secp256k1.ts'
 
 /** secp256k1 as the EVM reads it: 65-byte signatures r | s | v over a 32-byte digest, low s, v 27 or 28, nonce of RFC 6979. */
 
@@ -18,21 +18,21 @@ const ZERO_WORD = Buffer.alloc(32)
 
 /** Whether `scalar` (32 bytes) can be a private key: above zero and below the group's order. */
 export function isMoneyKey(scalar: Uint8Array): boolean {
-  return scalar.length === 32 && secp256k1.privateKeyVerify(scalar)
+  return scalar.length === 32 && curve.isPrivateKey(scalar)
 }
 
 /** The EVM address of a private key: the last 20 bytes of the public key's Keccak, lower-case hex. */
 export function moneyAddress(privateKey: Uint8Array): string {
-  return addressOf(secp256k1.publicKeyCreate(privateKey, false))
+  return addressOf(curve.publicKey(privateKey))
 }
 
 /** Signs a 32-byte digest: `0x…`, 65 bytes. The same digest always gives the same signature. */
 export function signDigest(privateKey: Uint8Array, digest: Uint8Array): string {
   invariant(digest.length === DIGEST_BYTES, `a digest of ${digest.length} bytes was given to the money key`)
-  const { signature, recid } = secp256k1.ecdsaSign(digest, privateKey)
+  const { signature, recoveryId } = curve.sign(digest, privateKey)
   const out = new Uint8Array(65)
   out.set(signature)
-  out[64] = V_BASE + recid
+  out[64] = V_BASE + recoveryId
   return toHex(out)
 }
 
@@ -51,11 +51,8 @@ export function recoverMoney(digest: Uint8Array, signature: string): Result<stri
   const s = raw.subarray(32, 64)
   if (r.equals(ZERO_WORD) || s.equals(ZERO_WORD)) return refuse('E_SIGNATURE_FORM', 'r and s of a signature are not zero')
   if (Buffer.compare(s, HALF_ORDER) > 0) return refuse('E_SIGNATURE_FORM', 's of a signature is in the upper half')
-  try {
-    return accept(addressOf(secp256k1.ecdsaRecover(new Uint8Array(raw.subarray(0, 64)), v - V_BASE, digest, false)))
-  } catch {
-    return refuse('E_SIGNATURE', 'no key gives this signature')
-  }
+  const publicKey = curve.recover(digest, raw.subarray(0, 64), v - V_BASE)
+  return publicKey === undefined ? refuse('E_SIGNATURE', 'no key gives this signature') : accept(addressOf(publicKey))
 }
 
 function addressOf(publicKey: Uint8Array): string {
