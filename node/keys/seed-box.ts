@@ -81,10 +81,10 @@ export async function unboxSeed(text: string, passphrase?: string): Promise<Uint
   const parsed = parseBox(text)
   if (parsed.kind === 'plain') {
     // its owner believes it is protected: going on would leave that belief standing
-    if (passphrase !== undefined) throw new HearthError('E_KEY_PASSPHRASE', 'A passphrase was given, but the stored seed has none', 'Start without the passphrase; to protect the key, export it, move the file away and import it with the passphrase')
+    if (passphrase !== undefined) throw new HearthError('E_KEY_PASSPHRASE', 'A passphrase was given, but the stored seed has none', '`hearth key protect` seals the key with it; to go on without one, take passphraseFile out of the configuration')
     return parseSeed(parsed.seed)
   }
-  if (passphrase === undefined) throw new HearthError('E_KEY_PASSPHRASE', 'The stored seed is protected by a passphrase', 'Give the passphrase it was stored with')
+  if (passphrase === undefined) throw new HearthError('E_KEY_PASSPHRASE', 'The stored seed is protected by a passphrase', 'Run it on a terminal, where it is asked for, or name a file that holds it as passphraseFile in the configuration')
   const sealed = Buffer.from(parsed.sealed, 'hex')
   const key = await stretch(passphrase, Buffer.from(parsed.salt, 'hex'), parsed)
   const decipher = createDecipheriv('aes-256-gcm', key, Buffer.from(parsed.iv, 'hex'), { authTagLength: TAG_BYTES })
@@ -92,6 +92,6 @@ export async function unboxSeed(text: string, passphrase?: string): Promise<Uint
   try {
     return new Uint8Array(Buffer.concat([decipher.update(sealed.subarray(0, SEED_BYTES)), decipher.final()]))
   } catch {
-    throw new HearthError('E_KEY_PASSPHRASE', 'The passphrase is wrong', 'Try again; without it the seed cannot be read, and only an exported key brings the node back')
+    throw new HearthError('E_KEY_PASSPHRASE', 'The passphrase is wrong', 'Try again, or check the file that passphraseFile names; without it only an exported key brings the node back')
   }
 }

@@ -1,0 +1,71 @@
+import { accept, refuse } from '../codec/result.ts'
+import type { Result } from '../codec/result.ts'
+import { aheadShare, BASIS, priceOf } from './terms.ts'
+import type { PaymentTerms } from './terms.ts'
+import { fromWei } from './ticket.ts'
+import type { Expected } from './ticket.ts'
+
+/**
+ * What was worked under an agreement, in quantities of its unit. Payer and provider each keep one, from what both know
+ * (claims and verdicts), and compute the same amounts: nothing is invoiced, so no invoice is left unpaid.
+ */
+export interface Work {
+  /** Worked, not revealed and judged yet. */
+  unsettled: number
+  /** Revealed and matched: paid in full. */
+  accepted: number
+  /** Gave nothing that counts: what was held back stays with the payer. */
+  failed: number
+  /** What the failed quantity was paid before it failed. */
+  sunk: Expected
+  /** Of that, what an honest provider gives back. */
+  refundable: Expected
+}
+
+export const NO_WORK: Work = Object.freeze({ unsettled: 0, accepted: 0, failed: 0, sunk: 0n, refundable: 0n })
+
+/** Due for unrevealed work: all but the share held back, and never above the cap. */
+function dueUnrevealed(terms: PaymentTerms, quantity: number): Expected {
+  const due = aheadShare(terms, priceOf(terms, quantity))
+  const cap = fromWei(terms.prepayCapWei)
+  return due < cap ? due : cap
+}
+
+/** What the payer should have paid by now, with `ahead` of the unit beyond what was worked. */
+export function dueFor(terms: PaymentTerms, work: Work, ahead: number): Expected {
+  return priceOf(terms, work.accepted) + work.sunk + dueUnrevealed(terms, work.unsettled + ahead)
+}
+
+/** What waits for a reveal. */
+export function heldBack(terms: PaymentTerms, work: Work): Expected {
+  return priceOf(terms, work.unsettled) - dueUnrevealed(terms, work.unsettled)
+}
+
+export function totalOf({ unsettled, accepted, failed }: Work): number {
+  return unsettled + accepted + failed
+}
+
+/** The provider has worked `total` in all; a lower or equal claim is old news. */
+export function claimWork(work: Work, total: number): Work {
+  const more = total - totalOf(work)
+  return more > 0 && Number.isSafeInteger(total) ? { ...work, unsettled: work.unsettled + more } : work
+}
+
+/** A reveal matched: this quantity is paid in full. Refused with E_PAY_QUANTITY when so much is not unsettled. */
+export function acceptWork(work: Work, quantity: number): Result<Work> {
+  if (!isPart(quantity, work)) return refuse('E_PAY_QUANTITY', `${quantity} of ${work.unsettled} unsettled cannot be accepted`)
+  return accept({ ...work, unsettled: work.unsettled - quantity, accepted: work.accepted + quantity })
+}
+
+/** This quantity gave nothing: it keeps what it was due before, of which a share may come back. */
+export function failWork(terms: PaymentTerms, work: Work, quantity: number): Result<Work> {
+  if (!isPart(quantity, work)) return refuse('E_PAY_QUANTITY', `${quantity} of ${work.unsettled} unsettled cannot fail`)
+  const unsettled = work.unsettled - quantity
+  const sunk = dueUnrevealed(terms, work.unsettled) - dueUnrevealed(terms, unsettled)
+  const refundable = work.refundable + sunk * BigInt(terms.refund) / BigInt(BASIS)
+  return accept({ ...work, unsettled, failed: work.failed + quantity, sunk: work.sunk + sunk, refundable })
+}
+
+function isPart(quantity: number, { unsettled }: Work): boolean {
+  return Number.isSafeInteger(quantity) && quantity >= 0 && quantity <= unsettled
+}
