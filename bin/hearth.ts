@@ -22,11 +22,11 @@ function readVersion(): string {
 }
 
 /** The composition root, loaded only when a node is started: it is most of the program. */
-async function start(config: Config): Promise<RunningNode> {
+async function start(config: Config, passphrase: string | undefined): Promise<RunningNode> {
   const { createNode } = await import('../node/create-node.ts')
   const fatal = Promise.withResolvers<never>()
   fatal.promise.catch(() => {})
-  const node = await createNode(config, { version, env: process.env, onFatal: fatal.reject })
+  const node = await createNode(config, { version, env: process.env, onFatal: fatal.reject, ...passphrase === undefined ? {} : { passphrase } })
   return { api: node.api, stopped: Promise.race([fatal.promise, node.stopped]) }
 }
 
@@ -49,7 +49,7 @@ process.exitCode = await main({
   stdin: process.stdin,
   stdout: process.stdout,
   stderr: process.stderr,
-  host: nodeHost({ version, createNode: ({ config }) => start(config) }),
+  host: nodeHost({ version, createNode: ({ config }, passphrase) => start(config, passphrase) }),
   onSignal: (listener) => {
     listeners.add(listener)
     return () => { listeners.delete(listener) }

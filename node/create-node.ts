@@ -63,12 +63,14 @@ export interface NodeOptions {
   env: NodeJS.ProcessEnv
   /** The store failed while the node ran: it has stopped, since it can promise nothing any more. */
   onFatal: (err: unknown) => void
+  /** Of the node's key, where it was typed rather than configured. */
+  passphrase?: string
 }
 
 /** Opens every room of the node and joins them. Read it as the table of contents. */
 export async function createNode(config: Config, options: NodeOptions): Promise<HearthNode> {
   const { dataDir } = config
-  const keys = await loadKeys(config)
+  const keys = await loadKeys(config, options.passphrase)
   const store = await RecordStore.open(join(dataDir, 'records'))
   const content = await ContentStore.open({ dir: join(dataDir, 'content'), quotaBytes: config.store.quotaBytes })
   const share = await ShareStore.open(dataDir, config.share)
@@ -182,10 +184,10 @@ function serviceOf({ config, version, keys, peer, driver, network, content, shar
   })
 }
 
-async function loadKeys({ dataDir, passphraseFile }: Config): Promise<NodeKeys> {
-  const passphrase = passphraseFile === undefined ? undefined : (await readFile(passphraseFile, 'utf8').catch((err: unknown) => {
+async function loadKeys({ dataDir, passphraseFile }: Config, typed?: string): Promise<NodeKeys> {
+  const passphrase = typed ?? (passphraseFile === undefined ? undefined : (await readFile(passphraseFile, 'utf8').catch((err: unknown) => {
     throw new HearthError('E_KEY_PASSPHRASE', `cannot read ${passphraseFile}`, 'Check passphraseFile in the configuration', { cause: err })
-  })).replace(/\r?\n$/, '')
+  })).replace(/\r?\n$/, ''))
   const { seed } = await openSeed({ dataDir, ...passphrase === undefined ? {} : { passphrase } })
   return await nodeKeys(seed)
 }

@@ -48,6 +48,6 @@ export interface LocalHost {
   locate(request: SettingsRequest): Promise<{ dataDir: string, socketPath: string }>
   /** Checks the whole configuration. Throws E_CONFIG_…; touches nothing. */
   settings(request: SettingsRequest): Promise<Settings>
-  /** Starts the node of settings just read with the same request. */
-  start(request: SettingsRequest): Promise<RunningNode>
+  /** Starts the node of settings just read with the same request. `passphrase` of its key, where it was typed. */
+  start(request: SettingsRequest, passphrase?: string): Promise<RunningNode>
 }

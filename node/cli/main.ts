@@ -1,6 +1,6 @@
-import { createInterface } from 'node:readline/promises'
 import { HearthError, toErrorShape } from '../../src/errors.ts'
 import { RemoteApi } from '../client/remote-api.ts'
+import { ask } from './ask.ts'
 import { commandsOf } from './commands/index.ts'
 import { configCommand } from './commands/config.ts'
 import { keyCommand } from './commands/key.ts'
@@ -35,7 +35,7 @@ export async function main(shell: Shell, connect: Connect = (path) => new Remote
   })
   const out = new StreamOut({
     stdout: shell.stdout, stderr: shell.stderr, env: shell.env, cwd: shell.cwd, signal: abort.signal,
-    json: words.includes('--json'), colour: !words.includes('--no-color'), ask: (question) => ask(shell, question, abort.signal)
+    json: words.includes('--json'), colour: !words.includes('--no-color'), ask: (question, options) => ask(shell, question, options, abort.signal, () => { abort.abort() })
   })
   // `| head` closes our output early: that ends the command, and is no error
   const closed = (err: Error): void => { if ('code' in err && err.code === 'EPIPE') abort.abort() }
@@ -150,17 +150,5 @@ async function overview(shell: Shell, connect: Connect, out: StreamOut): Promise
     return EXIT_OK
   } finally {
     await api.close()
-  }
-}
-
-async function ask(shell: Shell, question: string, signal: AbortSignal): Promise<string | undefined> {
-  if (shell.stdin.isTTY !== true || shell.stderr.isTTY !== true) return undefined
-  const terminal = createInterface({ input: shell.stdin, output: shell.stderr })
-  try {
-    return await terminal.question(question, { signal })
-  } catch {
-    return undefined
-  } finally {
-    terminal.close()
   }
 }

@@ -13,7 +13,7 @@ const CONFIG_NAMES = ['config.yaml', 'config.yml', 'config.json']
 export interface NodeHostOptions {
   version: string
   /** The composition root, loaded when a node is started. */
-  createNode: (loaded: LoadedConfig) => Promise<RunningNode>
+  createNode: (loaded: LoadedConfig, passphrase: string | undefined) => Promise<RunningNode>
 }
 
 /** This computer, for the command line: its configuration and its node. */
@@ -30,8 +30,8 @@ export function nodeHost({ version, createNode }: NodeHostOptions): LocalHost {
       const loaded = await load(request)
       return settingsOf(loaded, await readPassphrase(loaded.config.passphraseFile))
     },
-    async start(request) {
-      return createNode(await load(request))
+    async start(request, passphrase) {
+      return createNode(await load(request), passphrase)
     }
   }
 }

@@ -1,3 +1,4 @@
+import type { AskOptions } from './ask.ts'
 import type { View } from './term/view.ts'
 
 /**
@@ -25,7 +26,7 @@ export interface Out {
   /** The command shows this job itself: what happens to it needs no announcing besides. */
   shows(job: string): void
   /** Asks a person; undefined where nobody can answer. */
-  ask(question: string): Promise<string | undefined>
+  ask(question: string, options?: AskOptions): Promise<string | undefined>
 }
 
 export interface Progress {

@@ -5,6 +5,7 @@ import { untilAborted } from '../api/until-aborted.ts'
 import { belongsInLog } from '../driver/story.ts'
 import { runRepl } from '../repl/index.ts'
 import { shortId } from './ids.ts'
+import { unlock } from './passphrase.ts'
 import { plural } from './term/text.ts'
 import { EXIT_INTERRUPTED } from './usage-error.ts'
 import { noticeLine } from './views/notice.ts'
@@ -33,7 +34,8 @@ export async function runNode({ shell, request, headless, commands }: UpRequest,
   // the socket first: a second node on this folder is refused before it touches anything
   const server = await ApiServer.listen({ path: settings.socketPath, version: shell.host.version })
   try {
-    const node = await start(shell, request, server)
+    const passphrase = await unlock(settings, out, signals.came).catch((err: unknown) => { server.fail(err); throw err })
+    const node = await start(shell, request, passphrase, server)
     const interactive = !headless && !out.json && shell.stdin.isTTY === true && shell.stdout.isTTY === true
     signals.stop(node)
     if (interactive) await attend({ shell, node, signals, commands, historyFile: join(settings.dataDir, HISTORY_FILE) }, out)
@@ -79,9 +81,9 @@ class StopSignals {
   }
 }
 
-async function start(shell: Shell, request: SettingsRequest, server: ApiServer): Promise<RunningNode> {
+async function start(shell: Shell, request: SettingsRequest, passphrase: string | undefined, server: ApiServer): Promise<RunningNode> {
   try {
-    const node = await shell.host.start(request)
+    const node = await shell.host.start(request, passphrase)
     server.serve(node.api)
     return node
   } catch (err) {

@@ -6,6 +6,7 @@ import { Live } from './term/live.ts'
 import { TerminalFilter } from './term/filter.ts'
 import { paintFor } from './term/paint.ts'
 import { viewOf } from './term/view.ts'
+import type { AskOptions } from './ask.ts'
 import type { Out, Progress } from './out.ts'
 import type { View } from './term/view.ts'
 
@@ -25,7 +26,7 @@ export interface StreamOutOptions {
   env: Record<string, string | undefined>
   signal: AbortSignal
   cwd: string
-  ask: (question: string) => Promise<string | undefined>
+  ask: (question: string, options: AskOptions) => Promise<string | undefined>
 }
 
 const NEWLINE = 0x0a
@@ -95,8 +96,8 @@ export class StreamOut implements Out {
     }
   }
 
-  ask(question: string): Promise<string | undefined> {
-    return this.json ? Promise.resolve(undefined) : this.#options.ask(question)
+  ask(question: string, options: AskOptions = {}): Promise<string | undefined> {
+    return this.json ? Promise.resolve(undefined) : this.#options.ask(question, options)
   }
 
   shows(job: string): void {

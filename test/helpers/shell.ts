@@ -16,6 +16,8 @@ export interface RunOptions {
   /** A terminal of this many columns; none without it. */
   columns?: number
   stdin?: string
+  /** A person at the terminal: what is typed at each question, in order; Ctrl-C is `\u0003`. Needs `columns`. */
+  typed?: readonly string[]
   /** Called with a function that sends a signal. */
   signals?: (send: () => void) => void
 }
@@ -50,8 +52,9 @@ export function noHost(given: Partial<LocalHost> = {}): LocalHost {
 export async function runCli(argv: readonly string[], options: RunOptions): Promise<Ran> {
   const stdout = new Sink(options.columns)
   const stderr = new Sink(options.columns)
-  const stdin = new PassThrough()
-  stdin.end(options.stdin ?? '')
+  const stdin: PassThrough & { isTTY?: boolean } = new PassThrough()
+  if (options.typed === undefined) stdin.end(options.stdin ?? '')
+  else answer(stdin, stderr, [...options.typed])
   let listeners: ((times: number) => void)[] = []
   let times = 0
   options.signals?.(() => { times++; for (const listener of listeners) listener(times) })
@@ -62,6 +65,16 @@ export async function runCli(argv: readonly string[], options: RunOptions): Prom
   const { api } = options
   const code = await main(shell, () => closable(api))
   return { code, stdout: stdout.text, stderr: stderr.text }
+}
+
+/** Types the next answer when a question stands at the end of what is shown. */
+function answer(stdin: PassThrough & { isTTY?: boolean }, stderr: Sink, answers: string[]): void {
+  stdin.isTTY = true
+  stderr.on('data', (chunk: Buffer) => {
+    if (!chunk.toString().endsWith(': ')) return
+    // when the question's reader is there
+    setImmediate(() => { stdin.write(`${answers.shift() ?? '\u0004'}\r`) })
+  })
 }
 
 function closable(api: NodeApi): NodeApi & { close(): Promise<void> } {

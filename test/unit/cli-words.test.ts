@@ -18,6 +18,8 @@ test.before(async (context) => {
   await writeFile(join(context.dir, 'bad.json'), '{"module": }')
   await writeFile(join(context.dir, 'config.bad.yaml'), 'network: { prot: 1 }\n')
   await writeFile(join(context.dir, 'wrong.key'), 'not a key\n')
+  await writeFile(join(context.dir, 'short.txt'), 'short\n')
+  await writeFile(join(context.dir, 'wide.txt'), 'x'.repeat(5_000))
   await writeFile(join(context.dir, 'a.wasm'), '')
   await mkdir(join(context.dir, 'folder'))
 })
@@ -112,6 +114,15 @@ const WRONG: [string[], string, RegExp?][] = [
   [['key', 'show', 'file'], 'E_ARGUMENT_EXTRA'],
   [['key', 'import', 'wrong.key'], 'E_KEY_TEXT'],
   [['key', 'import', 'none.key'], 'E_FILE_MISSING'],
+  [['key', 'protcet'], 'E_ARGUMENT_VALUE', /"protect"/],
+  [['key', 'protect', 'pass.txt'], 'E_ARGUMENT_EXTRA', /--new=FILE/],
+  [['key', 'protect', '--new'], 'E_OPTION_VALUE', /FILE/],
+  [['key', 'protect', '--new=none.txt'], 'E_FILE_MISSING'],
+  [['key', 'protect', '--new=.'], 'E_FILE_KIND'],
+  [['key', 'protect', '--new=short.txt'], 'E_ARGUMENT_VALUE', /fewer than 8/],
+  [['key', 'protect', '--new=wide.txt'], 'E_FILE_SIZE'],
+  [['key', 'unprotect', '--new=short.txt'], 'E_OPTION_CLASH', /key protect/],
+  [['key', 'unprotect', 'now'], 'E_ARGUMENT_EXTRA'],
   [['help', 'jbo'], 'E_ARGUMENT_VALUE', /"job"/],
   [['help', 'E_NONSENSE'], 'E_ARGUMENT_VALUE']
 ]

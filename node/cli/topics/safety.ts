@@ -11,5 +11,5 @@ You decide how much is lent, to whom and when (\`help share\`). \`pause\` stops 
 
 Your own jobs: whoever runs one can read its program and inputs, so send no secrets. That they ran it right is checked by comparing results of several providers (\`help results\`).
 
-Your node's only secret is its key. \`hearth key export\` prints it for a backup; whoever has it is you.`
+Your node's only secret is its key. \`hearth key export\` prints it for a backup; whoever has it is you. \`hearth key protect\` seals the stored one with a passphrase.`
 }
