@@ -19,6 +19,8 @@ import type { LogHub, LogStreamName } from './log-hub.ts'
 const MAX_OUT_FILES = 20_000
 /** A run that ends sooner is not told of before its result: for the many short tasks of a map that would be a message each. */
 const WORTH_TELLING_MS = 200
+/** A requester that has not taken a result this long after the last run ended is away: the result waits for it on the disk. */
+const HAND_OVER_MS = 30 * SECOND_MS
 /** The core hears of a task's progress at most this often. */
 const PROGRESS_EVERY_MS = SECOND_MS
 
@@ -41,15 +43,21 @@ export class Worker {
   readonly #options: WorkerOptions
   readonly #jobs = new Map<string, JobFiles>()
   readonly #running = new Map<string, AbortController>()
-  #whenIdle: (() => void)[] = []
+  /** Leases whose results were made since the start and are not released: their requesters may still fetch them. */
+  readonly #untaken = new Set<string>()
+  #whenChanged: (() => void)[] = []
 
   constructor(options: WorkerOptions) {
     this.#options = options
   }
 
-  /** Resolves when nothing runs. */
+  /** Resolves when nothing runs and what was made has been handed over, or waited half a minute for its requester. */
   async idle(): Promise<void> {
-    if (this.#running.size > 0) await new Promise<void>((resolve) => { this.#whenIdle.push(resolve) })
+    while (this.#running.size > 0) await this.#changed()
+    const over = Promise.withResolvers<'over'>()
+    const timer = setTimeout(() => { over.resolve('over') }, HAND_OVER_MS)
+    while (this.#untaken.size > 0) if (await Promise.race([this.#changed(), over.promise]) === 'over') break
+    clearTimeout(timer)
   }
 
   get running(): number {
@@ -93,6 +101,8 @@ export class Worker {
 
   async releaseResult(lease: LeaseId, content: string): Promise<void> {
     this.#options.logs.drop(leaseKey(lease))
+    this.#untaken.delete(leaseKey(lease))
+    this.#wake()
     await this.#options.content.unpin(content, `result:${leaseKey(lease)}`)
   }
 
@@ -110,8 +120,17 @@ export class Worker {
   #end(key: string, event: PeerEvent): void {
     this.#running.delete(key)
     this.#options.logs.end(key)
+    if (event.kind === 'run-finished') this.#untaken.add(key)
     this.#options.dispatch(event)
-    if (this.#running.size === 0) for (const resolve of this.#whenIdle.splice(0)) resolve()
+    this.#wake()
+  }
+
+  #changed(): Promise<void> {
+    return new Promise<void>((resolve) => { this.#whenChanged.push(resolve) })
+  }
+
+  #wake(): void {
+    for (const resolve of this.#whenChanged.splice(0)) resolve()
   }
 
   async #execute(effect: EffectOf<'run'>, signal: AbortSignal): Promise<PeerEvent> {
