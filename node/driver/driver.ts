@@ -18,6 +18,8 @@ export interface DriverOptions {
   faultPoint: FaultPoint
   /** The store failed: nothing may be promised any more. */
   onStoreFailure: (err: unknown) => void
+  /** The machine slept: what was connected may be gone. Told after the core was. */
+  onWake: () => void
 }
 
 export function systemNow(): Now {
@@ -123,7 +125,9 @@ export class Driver {
     const sleptMs = Math.max(now.wallMs - this.#checkedWallMs - CLOCK_CHECK_MS, now.monoMs - this.#checkedMonoMs - CLOCK_CHECK_MS)
     this.#checkedMonoMs = now.monoMs
     this.#checkedWallMs = now.wallMs
-    if (sleptMs > SLEEP_GAP_MS) this.dispatch({ kind: 'woke', sleptMs: Math.round(sleptMs) })
+    if (sleptMs <= SLEEP_GAP_MS) return
+    this.dispatch({ kind: 'woke', sleptMs: Math.round(sleptMs) })
+    this.#options.onWake()
   }
 }
 

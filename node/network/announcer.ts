@@ -45,7 +45,8 @@ export class Announcer {
     if (this.#init.dhtPeers() >= Math.max(1, 2 * this.#announcedToPeers)) this.#schedule(this.#announcedToPeers === 0 ? FIRST_SETTLE_MS : SETTLE_MS)
   }
 
-  addressesChanged(): void {
+  /** Other addresses, or another time, than when it was announced last. */
+  refresh(): void {
     this.#schedule(FIRST_SETTLE_MS)
   }
 

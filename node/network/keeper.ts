@@ -61,6 +61,11 @@ export class Keeper {
     void this.#round()
   }
 
+  /** Meets a known peer again, unless it is connected. */
+  dial(peer: PeerId): void {
+    this.#dial(peer, peer)
+  }
+
   /** The last round may have left the node alone for a minute to come. */
   peerLost(): void {
     if (this.#init.libp2p.getPeers().length === 0) this.kick()

@@ -165,7 +165,7 @@ export class LibNetwork implements Network {
     })
     libp2p.addEventListener('self:peer:update', () => {
       this.#ads.refresh()
-      this.#announcer?.addressesChanged()
+      this.#announcer?.refresh()
     })
     // handlers first: identify tells peers which protocols there are
     await Promise.all([this.#messenger.start(), this.#ads.start(), this.#result.start(), this.#follow()])
@@ -308,7 +308,7 @@ export class LibNetwork implements Network {
   refresh(): void {
     const { libp2p } = this
     for (const connection of libp2p.getConnections()) void this.#proveAlive(connection)
-    // our own entry is what identify, the DHT and this class announce; writing it tells them all
+    // our own entry is what identify, the DHT and this class announce; writing it, unchanged too, tells them all
     libp2p.peerStore.patch(libp2p.peerId, { multiaddrs: libp2p.getMultiaddrs().map((address) => address.decapsulateCode(CODE_P2P)) }).catch(() => {
       // stopping
     })
@@ -409,7 +409,9 @@ export class LibNetwork implements Network {
       await this.libp2p.services.ping.ping(connection.remotePeer, { signal: deadline })
     } catch {
       // any other failure is an answer, or the end of the connection already
-      if (deadline.aborted) connection.abort(new Error('no sign of life'))
+      if (!deadline.aborted) return
+      connection.abort(new Error('no sign of life'))
+      this.#keeper.dial(connection.remotePeer)
     }
   }
 }

@@ -66,7 +66,10 @@ export interface Network {
   standing(peer: string): Standing | undefined
   /** Connects to a multiaddr and returns the PeerId there. Rejects: E_MULTIADDR, E_PEER_UNREACHABLE. */
   dial(address: string): Promise<string>
-  /** The network changed or the machine woke: drop dead connections, announce new addresses. Noticed by itself within seconds. */
+  /**
+   * The network changed or the machine woke: drop dead connections and dial their peers again, announce everything anew. A change of
+   * addresses is noticed here within seconds; who notices a sleep calls this.
+   */
   refresh(): void
 
   /** Where followers of this node's runs are served from. */
