@@ -17,22 +17,18 @@ abstract contract Ledger is ReentrancyGuard {
         JobBond
     }
 
-    /// Credit shares its slot with the job bond and a flag that stays set, so that crediting a host costs no fresh slot.
-    struct Income {
-        uint128 credit;
-        uint120 jobBond;
-        bool seen;
-    }
-
     struct Account {
-        uint128 deposit;
+        /// Alone in its slot, because every redemption writes it.
+        uint256 deposit;
+        /// Credit (low 128 bits), job bond (120 bits) and the flag SEEN, written as one: crediting a host that has a bond,
+        /// or ever had a credit, costs no fresh slot. Only `_income` and `_setIncome` touch it.
+        uint256 income;
+        uint128 bond;
         /// Until the end of this second the payer's deposit and bond stay, while claims are open.
         uint64 heldUntil;
         uint32 openClaims;
-        Income income;
-        uint128 bond;
         /// Part of the job bond that waits to be collected as refunds.
-        uint120 reserved;
+        uint128 reserved;
     }
 
     struct Unlock {
@@ -64,6 +60,7 @@ abstract contract Ledger is ReentrancyGuard {
 
     error BadTerms();
     error ZeroAmount();
+    error TooMuch();
     error ZeroAddress();
     /// The value sent is not the amount named, or value was sent to a broker of a token.
     error WrongValue(uint256 expected, uint256 received);
@@ -79,6 +76,7 @@ abstract contract Ledger is ReentrancyGuard {
     /// Share of a slash that is burned, in basis points: who slashes itself through a friend loses it.
     uint256 public constant SLASH_BURN_BPS = 5_000;
     uint256 internal constant BPS = 10_000;
+    uint256 private constant SEEN = 1 << 255;
 
     /// Seconds between asking for money back and having it; also the longest life of a ticket.
     uint64 public immutable delay;
@@ -145,10 +143,10 @@ abstract contract Ledger is ReentrancyGuard {
     /// Sends the caller's whole credit to `to`. The balance is lowered before the money leaves.
     function payout(address to) external nonReentrant returns (uint256 amount) {
         if (to == address(0)) revert ZeroAddress();
-        Income storage income = _accounts[msg.sender].income;
-        amount = income.credit;
+        uint256 jobBond;
+        (amount, jobBond) = _income(msg.sender);
         if (amount == 0) revert ZeroAmount();
-        income.credit = 0;
+        _setIncome(msg.sender, 0, jobBond);
         emit PaidOut(msg.sender, to, amount);
         _send(to, amount);
     }
@@ -156,8 +154,9 @@ abstract contract Ledger is ReentrancyGuard {
     function snapshot(address account) external view returns (Snapshot memory) {
         Account storage a = _accounts[account];
         mapping(Bucket => Unlock) storage u = _unlocks[account];
+        (uint256 credit, uint256 jobBond) = _income(account);
         return Snapshot(
-            a.deposit, a.bond, a.income.jobBond, a.reserved, a.income.credit, a.heldUntil, a.openClaims,
+            uint128(a.deposit), a.bond, uint128(jobBond), a.reserved, uint128(credit), a.heldUntil, a.openClaims,
             [u[Bucket.Deposit], u[Bucket.Bond], u[Bucket.JobBond]]
         );
     }
@@ -177,12 +176,14 @@ abstract contract Ledger is ReentrancyGuard {
         _receive(amount);
         Account storage a = _accounts[account];
         if (bucket == Bucket.Deposit) {
+            // Stays below 2^128, as Snapshot says: what comes in must first have been in circulation.
+            if (a.deposit + amount > type(uint128).max) revert TooMuch();
             a.deposit += amount;
         } else if (bucket == Bucket.Bond) {
             a.bond += amount;
         } else {
-            if (amount > type(uint120).max) revert Insufficient(type(uint120).max);
-            a.income.jobBond += uint120(amount);
+            (uint256 credit, uint256 jobBond) = _income(account);
+            _setIncome(account, credit, jobBond + amount);
         }
         emit Added(bucket, account, msg.sender, amount);
     }
@@ -192,15 +193,20 @@ abstract contract Ledger is ReentrancyGuard {
         Account storage a = _accounts[account];
         if (bucket == Bucket.Deposit) return a.deposit;
         if (bucket == Bucket.Bond) return a.bond;
-        (uint256 jobBond, uint256 reserved) = (a.income.jobBond, a.reserved);
-        return jobBond > reserved ? jobBond - reserved : 0;
+        (, uint256 jobBond) = _income(account);
+        return jobBond > a.reserved ? jobBond - a.reserved : 0;
     }
 
     function _take(Bucket bucket, address account, uint256 amount) private {
         Account storage a = _accounts[account];
-        if (bucket == Bucket.Deposit) a.deposit -= uint128(amount);
-        else if (bucket == Bucket.Bond) a.bond -= uint128(amount);
-        else a.income.jobBond -= uint120(amount);
+        if (bucket == Bucket.Deposit) {
+            a.deposit -= amount;
+        } else if (bucket == Bucket.Bond) {
+            a.bond -= uint128(amount);
+        } else {
+            (uint256 credit, uint256 jobBond) = _income(account);
+            _setIncome(account, credit, jobBond - amount);
+        }
     }
 
     function _requireNoClaims(address payer) private view {
@@ -209,10 +215,19 @@ abstract contract Ledger is ReentrancyGuard {
     }
 
     function _credit(address account, uint256 amount) internal {
-        Income memory income = _accounts[account].income;
-        income.credit += uint128(amount);
-        income.seen = true;
-        _accounts[account].income = income;
+        (uint256 credit, uint256 jobBond) = _income(account);
+        _setIncome(account, credit + amount, jobBond);
+    }
+
+    function _income(address account) internal view returns (uint256 credit, uint256 jobBond) {
+        uint256 word = _accounts[account].income;
+        return (uint128(word), uint120(word >> 128));
+    }
+
+    /// Refuses what does not fit: only a token of absurd supply can come there.
+    function _setIncome(address account, uint256 credit, uint256 jobBond) internal {
+        if (credit > type(uint128).max || jobBond > type(uint120).max) revert TooMuch();
+        _accounts[account].income = SEEN | jobBond << 128 | credit;
     }
 
     function _burn(address account, uint256 amount) internal {
@@ -224,12 +239,12 @@ abstract contract Ledger is ReentrancyGuard {
     /// Takes up to `amount` of a provider's job bond, reserved refunds included: burns a share, credits the rest.
     /// For disputes. Whoever calls it must have taken `beneficiary` from the evidence, never from the caller.
     function _slash(address provider, uint256 amount, address beneficiary) internal {
-        Income storage income = _accounts[provider].income;
-        uint256 taken = amount < income.jobBond ? amount : income.jobBond;
+        (uint256 credit, uint256 jobBond) = _income(provider);
+        uint256 taken = amount < jobBond ? amount : jobBond;
         if (taken == 0) revert Insufficient(0);
         // Rounded up: of a slash of one wei nothing comes back.
         uint256 share = (taken * SLASH_BURN_BPS + BPS - 1) / BPS;
-        income.jobBond -= uint120(taken);
+        _setIncome(provider, credit, jobBond - taken);
         _burn(provider, share);
         if (taken != share) _credit(beneficiary, taken - share);
         emit Slashed(provider, beneficiary, taken, share);

@@ -71,7 +71,7 @@ abstract contract Refunds is Ledger, Signers {
         claim.reserved += uint128(amount);
         claim.waiting += uint128(amount);
         claim.lockedUntil = lockedUntil;
-        _accounts[refund.provider].reserved += uint120(amount);
+        _accounts[refund.provider].reserved += uint128(amount);
         emit RefundReserved(refund.agreement, refund.provider, refund.requester, amount, lockedUntil);
     }
 
@@ -81,12 +81,11 @@ abstract contract Refunds is Ledger, Signers {
         uint256 waiting = claim.waiting;
         if (waiting == 0) revert NothingDue();
         if (block.timestamp <= claim.lockedUntil) revert Locked(claim.lockedUntil);
-        Account storage account = _accounts[provider];
-        uint256 jobBond = account.income.jobBond;
+        (uint256 credit, uint256 jobBond) = _income(provider);
         amount = waiting < jobBond ? waiting : jobBond;
         claim.waiting = 0;
-        account.reserved -= uint120(waiting);
-        account.income.jobBond -= uint120(amount);
+        _accounts[provider].reserved -= uint128(waiting);
+        _setIncome(provider, credit, jobBond - amount);
         _credit(requester, amount);
         emit RefundCollected(agreement, provider, requester, amount);
     }

@@ -47,15 +47,29 @@ abstract contract Signers {
         return block.chainid == _deployedChainId ? _deployedSeparator : _buildSeparator();
     }
 
-    function _digest(bytes32 structHash) internal view returns (bytes32) {
-        return keccak256(abi.encodePacked(hex"1901", domainSeparator(), structHash));
+    function _digest(bytes32 structHash) internal view returns (bytes32 digest) {
+        bytes32 separator = domainSeparator();
+        // keccak256(0x1901 | separator | structHash), without allocating.
+        assembly ("memory-safe") {
+            let at := mload(0x40)
+            mstore(at, shl(240, 0x1901))
+            mstore(add(at, 0x02), separator)
+            mstore(add(at, 0x22), structHash)
+            digest := keccak256(at, 0x42)
+        }
     }
 
-    /// Only the canonical form counts: 65 bytes, low s, v 27 or 28 (ECDSA refuses the rest), and never the zero address.
-    function _isSignedBy(address account, bytes32 digest, bytes calldata signature) internal view returns (bool) {
-        (address signer,,) = ECDSA.tryRecoverCalldata(digest, signature);
+    /// Only the canonical form counts: low s, v 27 or 28, never the zero address. OpenZeppelin's ECDSA sees to it.
+    function _isSignedBy(address account, bytes32 digest, uint8 v, bytes32 r, bytes32 s) internal view returns (bool) {
+        (address signer,,) = ECDSA.tryRecover(digest, v, r, s);
         if (signer == address(0)) return false;
         return signer == account || block.timestamp <= signerUntil[account][signer];
+    }
+
+    /// The same of a signature in 65 bytes, r | s | v. No other length is read.
+    function _isSignedBy(address account, bytes32 digest, bytes calldata signature) internal view returns (bool) {
+        if (signature.length != 65) return false;
+        return _isSignedBy(account, digest, uint8(signature[64]), bytes32(signature[:32]), bytes32(signature[32:64]));
     }
 
     function _buildSeparator() private view returns (bytes32) {

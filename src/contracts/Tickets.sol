@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity 0.8.37;
 
+import {Hashes} from "@openzeppelin/contracts/utils/cryptography/Hashes.sol";
 import {Ledger} from "./Ledger.sol";
 import {Signers} from "./Signers.sol";
 
@@ -19,24 +20,34 @@ abstract contract Tickets is Ledger, Signers {
         bytes32 context;
     }
 
+    /// A ticket whose commit is opened: `rand` stands where `commit` stood, which it must hash to, and the signature
+    /// follows, in three words because that is cheaper to read than 65 bytes.
     struct Winner {
-        Ticket ticket;
+        address payer;
+        address payee;
+        uint128 faceValue;
+        uint64 winProb;
+        uint64 expiry;
         bytes32 rand;
-        bytes signature;
+        bytes32 salt;
+        bytes32 context;
+        bytes32 r;
+        bytes32 s;
+        uint8 v;
     }
 
     enum Refusal {
         None,
-        WrongRand,
         Used,
         Lost,
         Expired,
         TooFarAhead,
+        /// Or a field, or the secret, is not what was signed.
         WrongSignature,
         Underfunded
     }
 
-    event TicketRedeemed(bytes32 indexed digest, address indexed payer, address indexed payee, uint256 faceValue);
+    event TicketRedeemed(address indexed payer, address indexed payee, bytes32 digest, uint256 faceValue);
     event TicketSkipped(bytes32 indexed digest, Refusal reason);
     /// `rand` is told, so that the payer, who has the ticket, can top up and redeem it within the grace.
     event DefaultNoticed(bytes32 indexed digest, address indexed payer, address indexed payee, bytes32 rand, uint64 graceUntil);
@@ -78,43 +89,61 @@ abstract contract Tickets is Ledger, Signers {
     }
 
     /// Pays a winner's whole face value into its payee's credit, or reverts. Anyone may call.
-    function redeem(Ticket calldata ticket, bytes32 rand, bytes calldata signature) external {
-        (bytes32 digest, uint256 state, Refusal reason) = _judge(ticket, rand, signature);
+    function redeem(Winner calldata winner) external {
+        (bytes32 digest, Refusal reason, uint256 state, uint256 deposit) = _judge(winner);
         if (reason != Refusal.None) revert TicketRefused(digest, reason);
-        _settle(ticket, digest, state);
+        uint256 faceValue = _draw(winner, winner.payee, digest, state, deposit);
+        uint256 fee = _fee(faceValue);
+        _payIn(winner.payee, faceValue - fee, fee);
     }
 
     /// Redeems those that can be; the others are skipped, told by an event, and stay as they were.
     /// No part runs as a call of its own, so too little gas undoes the whole batch.
     function redeemBatch(Winner[] calldata winners) external returns (uint256 redeemed) {
+        // Credits of neighbours in the batch are written once. No foreign code runs in between.
+        address payee;
+        uint256 credit;
+        uint256 fees;
         for (uint256 i = 0; i < winners.length; i++) {
             Winner calldata winner = winners[i];
-            (bytes32 digest, uint256 state, Refusal reason) = _judge(winner.ticket, winner.rand, winner.signature);
+            (bytes32 digest, Refusal reason, uint256 state, uint256 deposit) = _judge(winner);
             if (reason != Refusal.None) {
                 emit TicketSkipped(digest, reason);
                 continue;
             }
-            _settle(winner.ticket, digest, state);
-            redeemed++;
+            address to = winner.payee;
+            if (to != payee) {
+                _payIn(payee, credit, 0);
+                (payee, credit) = (to, 0);
+            }
+            uint256 faceValue = _draw(winner, to, digest, state, deposit);
+            uint256 fee = _fee(faceValue);
+            unchecked {
+                // Sums of what deposits really held, and a count of calldata.
+                fees += fee;
+                credit += faceValue - fee;
+                redeemed++;
+            }
         }
+        _payIn(payee, credit, fees);
     }
 
     /// First step of a claim, by the payee of a winner that the deposit does not cover. Starts the grace, holds the
     /// payer's deposit and bond, and keeps the ticket redeemable by anyone until the claim lapses, past its expiry too.
-    function noticeDefault(Ticket calldata ticket, bytes32 rand, bytes calldata signature) external {
-        if (msg.sender != ticket.payee) revert NotPayee();
-        (bytes32 digest, uint256 state, Refusal reason) = _judge(ticket, rand, signature);
+    function noticeDefault(Winner calldata winner) external {
+        if (msg.sender != winner.payee) revert NotPayee();
+        (bytes32 digest, Refusal reason, uint256 state,) = _judge(winner);
         if (reason == Refusal.None) revert Covered();
         if (reason != Refusal.Underfunded) revert TicketRefused(digest, reason);
         if (state != UNKNOWN) revert AlreadyNoticed();
         uint64 graceUntil = uint64(block.timestamp) + grace;
         _states[digest] = graceUntil;
-        Account storage payer = _accounts[ticket.payer];
+        Account storage payer = _accounts[winner.payer];
         // What is still counted after the hold has passed are claims that lapsed.
         payer.openClaims = block.timestamp > payer.heldUntil ? 1 : payer.openClaims + 1;
         // The latest notice lapses last.
         payer.heldUntil = graceUntil + delay;
-        emit DefaultNoticed(digest, ticket.payer, msg.sender, rand, graceUntil);
+        emit DefaultNoticed(digest, winner.payer, msg.sender, winner.rand, graceUntil);
     }
 
     /// Second step, after the grace and within `delay` of its end: takes the face value if the payer topped up, or else
@@ -122,32 +151,28 @@ abstract contract Tickets is Ledger, Signers {
     function claimDefault(Ticket calldata ticket) external {
         if (msg.sender != ticket.payee) revert NotPayee();
         bytes32 digest = hashTicket(ticket);
-        uint256 state = _states[digest];
-        if (state == USED) revert TicketRefused(digest, Refusal.Used);
-        if (state == UNKNOWN) revert NoNotice();
-        if (block.timestamp <= state) revert GraceRuns(uint64(state));
-        if (block.timestamp > state + delay) revert ClaimLapsed(uint64(state) + delay);
+        uint256 graceUntil = _states[digest];
+        if (graceUntil == USED) revert TicketRefused(digest, Refusal.Used);
+        if (graceUntil == UNKNOWN) revert NoNotice();
+        if (block.timestamp <= graceUntil) revert GraceRuns(uint64(graceUntil));
+        if (block.timestamp > graceUntil + delay) revert ClaimLapsed(uint64(graceUntil) + delay);
+        _use(digest, graceUntil, ticket.payer);
         Account storage payer = _accounts[ticket.payer];
-        if (payer.deposit >= ticket.faceValue) {
-            _settle(ticket, digest, state);
-            return;
+        (uint256 paid, uint256 bondBurned) = (ticket.faceValue, 0);
+        if (payer.deposit < paid) {
+            (paid, bondBurned) = (payer.deposit, payer.bond);
+            payer.bond = 0;
+            _burn(ticket.payer, bondBurned);
         }
-        _use(digest, ticket.payer, state);
-        (uint256 left, uint256 bond) = (payer.deposit, payer.bond);
-        payer.deposit = 0;
-        payer.bond = 0;
-        _burn(ticket.payer, bond);
-        _share(ticket.payee, left);
-        emit DefaultClaimed(digest, ticket.payer, msg.sender, left, bond);
+        payer.deposit -= paid;
+        uint256 fee = _fee(paid);
+        _payIn(msg.sender, paid - fee, fee);
+        emit DefaultClaimed(digest, ticket.payer, msg.sender, paid, bondBurned);
     }
 
     /// What `redeem` would say now.
-    function check(Ticket calldata ticket, bytes32 rand, bytes calldata signature)
-        external
-        view
-        returns (bytes32 digest, Refusal reason)
-    {
-        (digest,, reason) = _judge(ticket, rand, signature);
+    function check(Winner calldata winner) external view returns (bytes32 digest, Refusal reason) {
+        (digest, reason,,) = _judge(winner);
     }
 
     /// Whether a ticket was paid or claimed, and the end of its grace (seconds) while a notice stands.
@@ -156,57 +181,87 @@ abstract contract Tickets is Ledger, Signers {
         return state == USED ? (true, 0) : (false, uint64(state));
     }
 
+    /// The EIP-712 digest of a ticket.
     function hashTicket(Ticket calldata ticket) public view returns (bytes32) {
         return _digest(keccak256(abi.encode(TICKET_TYPEHASH, ticket)));
     }
 
     /// p = (winProb + 1) / 2^64.
     function wins(bytes32 digest, bytes32 rand, uint64 winProb) public pure returns (bool) {
-        return uint256(keccak256(abi.encode(rand, digest))) >> 192 <= winProb;
-    }
-
-    function _judge(Ticket calldata ticket, bytes32 rand, bytes calldata signature)
-        private
-        view
-        returns (bytes32 digest, uint256 state, Refusal reason)
-    {
-        digest = hashTicket(ticket);
-        state = _states[digest];
-        reason = _refusal(ticket, rand, signature, digest, state);
+        return uint256(Hashes.efficientKeccak256(rand, digest)) >> 192 <= winProb;
     }
 
     /// Cheap rules first; the deposit last, so that Underfunded says that all else is right.
-    function _refusal(Ticket calldata ticket, bytes32 rand, bytes calldata signature, bytes32 digest, uint256 state)
+    function _judge(Winner calldata winner)
         private
         view
-        returns (Refusal)
+        returns (bytes32 digest, Refusal reason, uint256 state, uint256 deposit)
     {
-        if (keccak256(abi.encode(rand)) != ticket.commit) return Refusal.WrongRand;
+        digest = _hashWinner(winner);
+        state = _states[digest];
+        address payer = winner.payer;
+        deposit = _accounts[payer].deposit;
+        reason = _refusal(winner, digest, state, payer);
+        if (reason == Refusal.None && deposit < winner.faceValue) reason = Refusal.Underfunded;
+    }
+
+    /// What is wrong with a ticket, its payer's deposit apart.
+    function _refusal(Winner calldata winner, bytes32 digest, uint256 state, address payer) private view returns (Refusal) {
         if (state == USED) return Refusal.Used;
-        if (!wins(digest, rand, ticket.winProb)) return Refusal.Lost;
-        if (block.timestamp > ticket.expiry && (state == UNKNOWN || block.timestamp > state + delay)) return Refusal.Expired;
-        if (ticket.expiry > block.timestamp + delay) return Refusal.TooFarAhead;
-        if (!_isSignedBy(ticket.payer, digest, signature)) return Refusal.WrongSignature;
-        if (_accounts[ticket.payer].deposit < ticket.faceValue) return Refusal.Underfunded;
-        return Refusal.None;
+        if (!wins(digest, winner.rand, winner.winProb)) return Refusal.Lost;
+        uint256 expiry = winner.expiry;
+        unchecked {
+            // Seconds: none of these sums comes near 2^65.
+            if (block.timestamp > expiry && (state == UNKNOWN || block.timestamp > state + delay)) return Refusal.Expired;
+            if (expiry > block.timestamp + delay) return Refusal.TooFarAhead;
+        }
+        return _isSignedBy(payer, digest, winner.v, winner.r, winner.s) ? Refusal.None : Refusal.WrongSignature;
     }
 
-    function _settle(Ticket calldata ticket, bytes32 digest, uint256 state) private {
-        _use(digest, ticket.payer, state);
-        _accounts[ticket.payer].deposit -= ticket.faceValue;
-        _share(ticket.payee, ticket.faceValue);
-        emit TicketRedeemed(digest, ticket.payer, ticket.payee, ticket.faceValue);
+    /// `hashTicket` of the ticket in a winner. A field with dirty high bits gives a digest that no wallet signs.
+    function _hashWinner(Winner calldata winner) private view returns (bytes32 structHash) {
+        bytes32 typehash = TICKET_TYPEHASH;
+        assembly ("memory-safe") {
+            let at := mload(0x40)
+            mstore(at, typehash)
+            calldatacopy(add(at, 0x20), winner, 0x100)
+            // commit = keccak256(abi.encode(rand)), in the place of rand.
+            mstore(add(at, 0xc0), keccak256(add(at, 0xc0), 0x20))
+            structHash := keccak256(at, 0x120)
+        }
+        return _digest(structHash);
     }
 
-    function _use(bytes32 digest, address payer, uint256 state) private {
-        _states[digest] = USED;
+    /// Uses a ticket up and takes its face value from the deposit, which must have been found to hold it.
+    function _draw(Winner calldata winner, address payee, bytes32 digest, uint256 state, uint256 deposit)
+        private
+        returns (uint256 faceValue)
+    {
+        faceValue = winner.faceValue;
+        address payer = winner.payer;
+        _use(digest, state, payer);
+        unchecked {
+            _accounts[payer].deposit = deposit - faceValue;
+        }
+        emit TicketRedeemed(payer, payee, digest, faceValue);
+    }
+
+    function _use(bytes32 digest, uint256 state, address payer) private {
         // A notice that can still be settled has not lapsed, so it is counted.
         if (state != UNKNOWN) _accounts[payer].openClaims -= 1;
+        _states[digest] = USED;
     }
 
-    function _share(address payee, uint256 amount) private {
-        uint256 fee = amount * feeBps / BPS;
+    /// Rounded down, in favour of the payee.
+    function _fee(uint256 amount) private view returns (uint256) {
+        unchecked {
+            // Below 2^128 * 2^16.
+            return amount * feeBps / BPS;
+        }
+    }
+
+    function _payIn(address payee, uint256 credit, uint256 fee) private {
+        if (credit != 0) _credit(payee, credit);
         if (fee != 0) _credit(feeRecipient, fee);
-        _credit(payee, amount - fee);
     }
 }

@@ -9,7 +9,7 @@ export { TokenTicketBroker } from './generated/TokenTicketBroker.ts'
 export const BUCKET = { deposit: 0, bond: 1, jobBond: 2 } as const
 
 /** `enum Refusal` of Tickets.sol, by its number: why a ticket is not paid. */
-export const REFUSALS = ['none', 'wrongRand', 'used', 'lost', 'expired', 'tooFarAhead', 'wrongSignature', 'underfunded'] as const
+export const REFUSALS = ['none', 'used', 'lost', 'expired', 'tooFarAhead', 'wrongSignature', 'underfunded'] as const
 export type TicketRefusal = typeof REFUSALS[number]
 
 /** The EIP-712 domain of a broker, but for the chain id and its address. */

@@ -1,5 +1,5 @@
 /** Brokers for tests: deploying them, signing for them with ethers, calling them and reading what they say. */
-import { AbiCoder, Interface, Wallet, concat, getAddress, hexlify, keccak256 } from 'ethers'
+import { AbiCoder, Interface, Signature, Wallet, concat, getAddress, hexlify, keccak256 } from 'ethers'
 import type { InterfaceAbi, Result, TypedDataDomain, TypedDataField } from 'ethers'
 import { NativeTicketBroker, REFUSALS, TokenTicketBroker } from '../../src/contracts/index.ts'
 import { RpcError } from './anvil.ts'
@@ -15,7 +15,21 @@ export const ALWAYS = 2n ** 64n - 1n
 export const ZERO_ADDRESS = `0x${'00'.repeat(20)}`
 
 export interface Ticket { payer: string, payee: string, faceValue: bigint, winProb: bigint, expiry: bigint, commit: string, salt: string, context: string }
-export interface Winner { ticket: Ticket, rand: string, signature: string }
+/** `struct Winner` of Tickets.sol. */
+export interface Winner { payer: string, payee: string, faceValue: bigint, winProb: bigint, expiry: bigint, rand: string, salt: string, context: string, r: string, s: string, v: number }
+
+/** A signed ticket and its opened secret, as the contract takes them. */
+export function opened(ticket: Ticket, rand: string, signature: string): Winner {
+  const { r, s, v } = Signature.from(signature)
+  const { commit: _, ...rest } = ticket
+  return { ...rest, rand, r, s, v }
+}
+
+/** The ticket that a winner came from. */
+export function ticketOf(winner: Winner): Ticket {
+  const { payer, payee, faceValue, winProb, expiry, rand, salt, context } = winner
+  return { payer, payee, faceValue, winProb, expiry, commit: commitOf(rand), salt, context }
+}
 
 export const TICKET_TYPES: Record<string, TypedDataField[]> = {
   Ticket: [
@@ -129,7 +143,7 @@ export class Broker extends At {
       payer: signer.address, payee, faceValue: 1000n, winProb: ALWAYS, expiry: BigInt(await this.chain.now() + DAY),
       commit: commitOf(rand), salt: randomBytes32(random), context: randomBytes32(random), ...changes
     }
-    return { ticket, rand, signature: await signer.signTypedData(this.domain, TICKET_TYPES, ticket) }
+    return opened(ticket, rand, await signer.signTypedData(this.domain, TICKET_TYPES, ticket))
   }
 
   async snapshot(account: string): Promise<Snapshot> {
@@ -138,7 +152,7 @@ export class Broker extends At {
   }
 
   redeem(from: string, winner: Winner): Promise<Receipt> {
-    return this.send(from, 'redeem', [winner.ticket, winner.rand, winner.signature])
+    return this.send(from, 'redeem', [winner])
   }
 }
 
