@@ -147,9 +147,9 @@ function serviceOf({ config, version, keys, peer, driver, network, content, shar
   return new NodeService({
     peer, peerId: keys.peerId, version, dataDir: config.dataDir, notices, dispatch,
     settled: async () => { await driver.settled() },
-    prepare: async (request, nonce) => await prepareJob(jobs, request, nonce),
+    prepare: async (request, nonce, watch) => await prepareJob(jobs, request, nonce, watch),
     draft: async (request, nonce) => await draftJob(jobs, request, nonce),
-    exportContent: async (cid, to) => { const { files, sizeBytes } = await content.export(cid, to); return { files, bytes: sizeBytes } },
+    exportContent: async (cid, to, watch) => { const { files, sizeBytes } = await content.export(cid, to, watch); return { files, bytes: sizeBytes } },
     peek: async (job, task) => await takeEarly({ send: async (to, message) => { await network.send(to, message) }, notices, fetch, unpin: async (cid, owner) => { await content.unpin(cid, owner) } }, job, task),
     logs: {
       followLive: (from, lease, stream, signal) => network.followLogs(from, { v: 1, ...lease, follow: stream, fromByte: 0 }, signal),

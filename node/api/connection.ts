@@ -3,17 +3,19 @@ import { HearthError, toErrorShape } from '../../src/errors.ts'
 import type { ErrorShape } from '../../src/errors.ts'
 import { clientFrame } from './frames.ts'
 import { toJson } from './json.ts'
-import { FLUSH_WITHIN_MS, FRAME_WITHIN_MS, MAX_CALLS_A_CLIENT, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, MAX_UNREAD_BYTES, MAX_WINDOW } from './limits.ts'
+import { FLUSH_WITHIN_MS, FRAME_WITHIN_MS, MAX_CALLS_A_CLIENT, MAX_REQUEST_BYTES, MAX_RESPONSE_BYTES, MAX_UNREAD_BYTES, MAX_WINDOW, PROGRESS_EVERY_MS } from './limits.ts'
 import { LineSplitter } from './lines.ts'
-import { describeIssue, isMethod, PARAMETERS } from './methods.ts'
+import { describeIssue, isMethod, isWatched, PARAMETERS } from './methods.ts'
 import { untilAborted } from './until-aborted.ts'
 import type { CallFrame, ClientFrame, ServerFrame } from './frames.ts'
-import type { NodeApi } from './contract.ts'
+import type { ByteProgress, NodeApi, Watch } from './contract.ts'
 import type { Method } from './methods.ts'
 
 /** A call that has not ended. */
 interface Open {
   abort: AbortController
+  /** A stream's reader is gone with its half of the connection; the answer to a call may still be read. */
+  isStream: boolean
   /** Items that may be sent; infinite without a window. */
   credit: number
   /** Wakes the stream that waits for credit. */
@@ -38,7 +40,7 @@ export class Connection {
     socket.on('drain', () => socket.resume())
     // what a client does to its own connection concerns nobody else; `close` follows
     socket.on('error', () => {})
-    socket.on('close', () => this.#closed())
+    socket.on('close', () => this.#gone())
   }
 
   greet(frame: ServerFrame): void {
@@ -58,7 +60,7 @@ export class Connection {
   async close(withinMs: number): Promise<void> {
     const closed = new Promise<void>((resolve) => { this.#socket.once('close', () => resolve()) })
     this.#ending = true
-    this.#stopAll()
+    this.#stopStreams()
     this.#finish()
     const timer = setTimeout(() => this.#socket.destroy(), withinMs)
     if (!this.#socket.destroyed) await closed
@@ -85,17 +87,17 @@ export class Connection {
     const rest = this.#lines.end()
     if (rest !== '') this.#line(rest)
     this.#ending = true
-    this.#stopAll()
+    this.#stopStreams()
     this.#finish()
   }
 
-  #closed(): void {
+  #gone(): void {
     clearTimeout(this.#frameTimer)
-    this.#stopAll()
+    for (const call of this.#calls.values()) stop(call)
   }
 
-  #stopAll(): void {
-    for (const call of this.#calls.values()) stop(call)
+  #stopStreams(): void {
+    for (const call of this.#calls.values()) if (call.isStream) stop(call)
   }
 
   /** A frame begun and never ended would hold its bytes for ever. */
@@ -128,11 +130,16 @@ export class Connection {
     const { id, method } = frame
     if (this.#calls.has(id)) { this.#error(id, new HearthError('E_API_FRAME', `The id ${id} is in use`, 'Give each open call an id of its own')); return }
     if (this.#calls.size >= MAX_CALLS_A_CLIENT) { this.#error(id, new HearthError('E_API_BUSY', `More than ${MAX_CALLS_A_CLIENT} calls are open on this connection`, 'Wait for some of them to end')); return }
-    const call: Open = { abort: new AbortController(), credit: frame.window ?? Number.POSITIVE_INFINITY, wake: () => {} }
+    const call: Open = { abort: new AbortController(), isStream: false, credit: frame.window ?? Number.POSITIVE_INFINITY, wake: () => {} }
     this.#calls.set(id, call)
     try {
       if (!isMethod(method)) throw new HearthError('E_API_METHOD', `There is no method "${method.slice(0, 64)}"`, `Methods are: ${Object.keys(PARAMETERS).join(', ')}`)
-      const returned = invoke(await this.#api(), method, frame.params, call.abort.signal)
+      const { signal } = call.abort
+      const watch = frame.progress === true ? { signal, onProgress: this.#reporter(id) } : { signal }
+      const returned = invoke(await this.#api(), method, frame.params, isWatched(method) ? watch : signal)
+      call.isStream = isStream(returned)
+      // while the node started, its reader may have gone
+      if (call.isStream && this.#ending) stop(call)
       if (isStream(returned)) await this.#pump(id, call, returned)
       else this.#write({ id, result: await returned ?? null })
     } catch (err) {
@@ -152,6 +159,17 @@ export class Connection {
       if (signal.aborted) break
     }
     this.#write({ id, end: true })
+  }
+
+  /** Tells how far a call is, at most so often, and never to a client that does not read. */
+  #reporter(id: number): (progress: ByteProgress) => void {
+    let toldMs = Number.NEGATIVE_INFINITY
+    return (progress) => {
+      const nowMs = performance.now()
+      if (nowMs - toldMs < PROGRESS_EVERY_MS || this.#socket.writableNeedDrain || !this.#calls.has(id)) return
+      toldMs = nowMs
+      this.#write({ id, progress })
+    }
   }
 
   #error(id: number, err: unknown): void {
@@ -199,11 +217,11 @@ function parseFrame(line: string): ClientFrame | undefined {
 }
 
 /** Checks the parameter, then calls. Throws E_API_PARAMS. */
-function invoke<M extends Method>(api: NodeApi, method: M, params: unknown, signal: AbortSignal): ReturnType<NodeApi[M]> {
+function invoke<M extends Method>(api: NodeApi, method: M, params: unknown, second: Watch | AbortSignal): ReturnType<NodeApi[M]> {
   const parsed = PARAMETERS[method].safeParse(params)
   if (!parsed.success) throw new HearthError('E_API_PARAMS', `${method}: ${describeIssue(parsed.error)}`, 'The methods and their parameters are in node/api/contract.ts')
-  const call = api[method].bind(api) as (argument: unknown, signal: AbortSignal) => ReturnType<NodeApi[M]>
-  return call(parsed.data, signal)
+  const call = api[method].bind(api) as (argument: unknown, second: Watch | AbortSignal) => ReturnType<NodeApi[M]>
+  return call(parsed.data, second)
 }
 
 function isStream(value: Promise<unknown> | AsyncIterable<unknown>): value is AsyncIterable<unknown> {

@@ -11,7 +11,7 @@ import type { SharePolicy } from '../../src/documents/share.ts'
 export interface NodeApi {
   status(): Promise<NodeStatus>
   /** Validates, imports the local files that the spec names (relative to `baseDir`), and starts the job. */
-  submit(request: SubmitRequest): Promise<{ job: string }>
+  submit(request: SubmitRequest, watch?: Watch): Promise<{ job: string }>
   /** What it would need and who could do it; nothing is sent but questions for ads. */
   estimate(request: SubmitRequest): Promise<Estimate>
   jobs(): Promise<JobSummary[]>
@@ -21,7 +21,7 @@ export interface NodeApi {
   /** Bytes of a task's output while it runs and after. Ends when the task has ended, unless `follow` is false: then at once. */
   logs(request: { job: string, task?: number, stream: 'stdout' | 'stderr' | 'both', follow: boolean }, signal?: AbortSignal): AsyncIterable<LogChunk>
   /** Writes results below `to`: one folder a task (the task's folder itself for a job of one task). */
-  results(request: { job: string, to: string, task?: number, /** Fetch a first result before the vote. */ unverified?: boolean }): Promise<ResultsReport>
+  results(request: { job: string, to: string, task?: number, /** Fetch a first result before the vote. */ unverified?: boolean }, watch?: Watch): Promise<ResultsReport>
   cancel(id: string): Promise<void>
   /** 1 (bad) to 5 (good) for a provider, or a requester, from experience. */
   rate(request: { peer: string, stars: number }): Promise<void>
@@ -39,6 +39,12 @@ export interface NodeApi {
   /** Stops taking work, waits for running tasks up to `withinMs`, then stops. */
   shutdown(request: { withinMs: number }): Promise<void>
 }
+
+/** Bytes on their way into the store or out of it. The total is a guess from what is known until the last is found. */
+export interface ByteProgress { doneBytes: number, totalBytes: number }
+
+/** For calls that may move much: how far they are, and a way to end them with nothing half-done. */
+export interface Watch { onProgress?: (progress: ByteProgress) => void, signal?: AbortSignal }
 
 /** `spec` is what a job file holds after YAML or JSON parsing, unchecked: checking is the node's. */
 export interface SubmitRequest { spec: unknown, baseDir: string }

@@ -3,7 +3,7 @@ import { KIB, MIB, SECOND_MS } from '../../src/units.ts'
 /** Bounds of the local socket: a client is the owner's own program, but it may be wrong, stopped or in a loop. */
 
 /** The socket's own protocol; a client refuses a node that speaks another. */
-export const API_VERSION = 1
+export const API_VERSION = 2
 /** A job file of the largest allowed job, written as JSON with room to spare. */
 export const MAX_REQUEST_BYTES = 8 * MIB
 /** The detail of a job of 10,000 tasks with its timeline takes about 6 MiB. */
@@ -30,3 +30,5 @@ export const EVENT_QUEUE_LENGTH = 4096
 export const MAX_SOCKET_PATH_BYTES = 100
 /** Longest text of an identifier or address in a request. */
 export const MAX_NAME_CHARS = 4 * KIB
+/** How often a call tells how far it is: as often as a terminal draws. */
+export const PROGRESS_EVERY_MS = 100

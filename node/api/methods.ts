@@ -62,6 +62,13 @@ export const PARAMETERS: { readonly [M in Method]: z.ZodType<Argument<M>> } = {
   shutdown: z.strictObject({ withinMs: z.int().min(0).max(DAY_MS) })
 }
 
+/** Calls that take a `Watch`; streams take a signal. */
+const WATCHED: readonly Method[] = ['submit', 'results'] satisfies CallMethod[]
+
+export function isWatched(method: Method): boolean {
+  return WATCHED.includes(method)
+}
+
 export function isMethod(text: string): text is Method {
   return Object.hasOwn(PARAMETERS, text)
 }

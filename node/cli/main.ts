@@ -115,13 +115,13 @@ function lazyApi(shell: Shell, call: Pick<Call, 'dataDir' | 'socket'>, connect: 
   }
   return {
     status: async () => (await api()).status(),
-    submit: async (request) => (await api()).submit(request),
+    submit: async (request, watch) => (await api()).submit(request, watch),
     estimate: async (request) => (await api()).estimate(request),
     jobs: async () => (await api()).jobs(),
     job: async (id) => (await api()).job(id),
     why: async (id) => (await api()).why(id),
     logs: (request, signal) => later((open) => open.logs(request, signal)),
-    results: async (request) => (await api()).results(request),
+    results: async (request, watch) => (await api()).results(request, watch),
     cancel: async (id) => (await api()).cancel(id),
     rate: async (request) => (await api()).rate(request),
     peers: async () => (await api()).peers(),

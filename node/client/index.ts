@@ -3,13 +3,13 @@ import { join, resolve } from 'node:path'
 import { socketPath } from '../api/socket-path.ts'
 import { Job } from './job.ts'
 import { RemoteApi } from './remote-api.ts'
-import type { AdSummary, Check, Estimate, JobSummary, NodeApi, NodeStatus, PeerSummary, ShareReport, SubmitRequest, Timestamped, WhyReport } from '../api/contract.ts'
+import type { AdSummary, Check, Estimate, JobSummary, NodeApi, NodeStatus, PeerSummary, ShareReport, SubmitRequest, Timestamped, Watch, WhyReport } from '../api/contract.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
 import type { JobSpec } from './job-spec.ts'
 
 export { HearthError } from '../../src/errors.ts'
 export type { ErrorCode, ErrorShape } from '../../src/errors.ts'
-export type { AdSummary, Check, Estimate, JobDetail, JobState, JobSummary, LogChunk, NodeApi, NodeStatus, PeerSummary, ResultsReport, ShareReport, SubmitRequest, Timestamped, WhyReport } from '../api/contract.ts'
+export type { AdSummary, Check, Estimate, JobDetail, JobState, JobSummary, LogChunk, NodeApi, NodeStatus, PeerSummary, ResultsReport, ShareReport, SubmitRequest, Timestamped, ByteProgress, Watch, WhyReport } from '../api/contract.ts'
 export type { Notice } from '../../src/core/effect.ts'
 export type { SharePolicy } from '../../src/documents/share.ts'
 export { Job } from './job.ts'
@@ -23,7 +23,8 @@ export interface ConnectOptions {
   dataDir?: string
 }
 
-export interface SubmitOptions {
+/** `onProgress` hears how far large inputs are; `signal` ends the sending with nothing half-done. */
+export interface SubmitOptions extends Watch {
   /** Where relative paths of an object begin: the current folder by default. A file's paths are relative to the file. */
   baseDir?: string
 }
@@ -77,7 +78,8 @@ export class Hearth {
    * ```
    */
   async submit(spec: JobSpec | string, options: SubmitOptions = {}): Promise<Job> {
-    const { job } = await this.api.submit(await request(spec, options))
+    const { baseDir: _baseDir, ...watch } = options
+    const { job } = await this.api.submit(await request(spec, options), watch)
     return new Job(this.api, job)
   }
 

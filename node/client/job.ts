@@ -2,7 +2,7 @@ import { resolve } from 'node:path'
 import { HearthError } from '../../src/errors.ts'
 import { SECOND_MS } from '../../src/units.ts'
 import { LogMerger } from './log-merger.ts'
-import type { JobDetail, LogChunk, NodeApi, ResultsReport, Timestamped, WhyReport } from '../api/contract.ts'
+import type { JobDetail, LogChunk, NodeApi, ResultsReport, Timestamped, WhyReport, Watch } from '../api/contract.ts'
 
 /** A node that restarts is back within this; a job outlives it. */
 const RECONNECT_MS = 60 * SECOND_MS
@@ -76,8 +76,8 @@ export class Job {
    * const { tasks } = await job.results('./out')
    * ```
    */
-  results(to: string, { task, unverified }: ResultsOptions = {}): Promise<ResultsReport> {
-    return this.#api.results({ job: this.id, to: resolve(to), ...(task === undefined ? {} : { task }), ...(unverified === undefined ? {} : { unverified }) })
+  results(to: string, { task, unverified, ...watch }: ResultsOptions = {}): Promise<ResultsReport> {
+    return this.#api.results({ job: this.id, to: resolve(to), ...(task === undefined ? {} : { task }), ...(unverified === undefined ? {} : { unverified }) }, watch)
   }
 
   /** Why it waits, or ended as it did: each refusal, and the requirement that nobody meets. */
@@ -110,7 +110,8 @@ export class Job {
 }
 
 export interface LogOptions { task?: number, stream?: 'stdout' | 'stderr' | 'both', follow?: boolean, signal?: AbortSignal }
-export interface ResultsOptions { task?: number, unverified?: boolean }
+/** `onProgress` hears how far large results are; `signal` ends the writing with nothing half-done. */
+export interface ResultsOptions extends Watch { task?: number, unverified?: boolean }
 
 function failure({ id, error }: JobDetail): HearthError {
   return error === undefined ? new HearthError('E_JOB_FAILED', `Job ${id} failed`, '`hearth why` says more') : new HearthError(error.code, error.message, error.hint)

@@ -5,9 +5,10 @@ import type { ErrorShape } from '../../src/errors.ts'
 import { BoundedQueue } from '../api/bounded-queue.ts'
 import { API_VERSION, CLIENT_WINDOW, GREET_WITHIN_MS, MAX_RESPONSE_BYTES } from '../api/limits.ts'
 import { LineSplitter } from '../api/lines.ts'
+import type { Watch } from '../api/contract.ts'
 import type { ClientFrame, ServerFrame } from '../api/frames.ts'
 
-interface Call { resolve: (value: unknown) => void, reject: (err: unknown) => void }
+interface Call { resolve: (value: unknown) => void, reject: (err: unknown) => void, onProgress: Watch['onProgress'] }
 /** A stream's items, with how many were taken since the node was last allowed more. */
 interface Stream { queue: BoundedQueue<unknown>, taken: number }
 
@@ -54,12 +55,21 @@ export class Link {
     return this.#error !== undefined
   }
 
-  call(method: string, params: unknown): Promise<unknown> {
+  /** An aborted call is still waited for: the node answers when nothing of it is left. */
+  async call(method: string, params: unknown, { onProgress, signal }: Watch = {}): Promise<unknown> {
     const id = this.#nextId++
-    return new Promise((resolve, reject) => {
-      this.#calls.set(id, { resolve, reject })
-      this.#send(params === undefined ? { id, method } : { id, method, params })
+    const cancel = (): void => { if (this.#calls.has(id)) this.#send({ id, cancel: true }) }
+    const answer = new Promise((resolve, reject) => {
+      this.#calls.set(id, { resolve, reject, onProgress })
+      this.#send({ id, method, ...params === undefined ? {} : { params }, ...onProgress === undefined ? {} : { progress: true } })
     })
+    if (signal?.aborted === true) cancel()
+    signal?.addEventListener('abort', cancel, { once: true })
+    try {
+      return await answer
+    } finally {
+      signal?.removeEventListener('abort', cancel)
+    }
   }
 
   stream(method: string, params: unknown): AsyncIterable<unknown> {
@@ -113,6 +123,7 @@ export class Link {
   #frame(frame: ServerFrame): void {
     if ('hearth' in frame) this.#greet(frame)
     else if (!('id' in frame)) this.#fail(toError(frame.error))
+    else if ('progress' in frame) this.#calls.get(frame.id)?.onProgress?.(frame.progress)
     else if ('item' in frame) this.#streams.get(frame.id)?.queue.push(frame.item)
     else if ('result' in frame) { this.#calls.get(frame.id)?.resolve(frame.result); this.#calls.delete(frame.id) }
     else this.#drop(frame.id, 'error' in frame ? toError(frame.error) : undefined)

@@ -1,4 +1,4 @@
-import type { NodeApi, NodeStatus, SubmitRequest, Estimate, JobSummary, JobDetail, WhyReport, LogChunk, ResultsReport, PeerSummary, AdSummary, ShareReport, Check, Timestamped } from '../api/contract.ts'
+import type { NodeApi, NodeStatus, SubmitRequest, Estimate, JobSummary, JobDetail, WhyReport, LogChunk, ResultsReport, PeerSummary, AdSummary, ShareReport, Check, Timestamped, Watch } from '../api/contract.ts'
 import type { Argument, CallMethod, Item, Result, StreamMethod } from '../api/methods.ts'
 import { HearthError } from '../../src/errors.ts'
 import { untilAborted } from '../api/until-aborted.ts'
@@ -19,13 +19,13 @@ export class RemoteApi implements NodeApi {
   }
 
   status(): Promise<NodeStatus> { return this.#call('status', undefined) }
-  submit(request: SubmitRequest): Promise<{ job: string }> { return this.#call('submit', request) }
+  submit(request: SubmitRequest, watch?: Watch): Promise<{ job: string }> { return this.#call('submit', request, watch) }
   estimate(request: SubmitRequest): Promise<Estimate> { return this.#call('estimate', request) }
   jobs(): Promise<JobSummary[]> { return this.#call('jobs', undefined) }
   job(id: string): Promise<JobDetail> { return this.#call('job', id) }
   why(idOrIdle: string): Promise<WhyReport> { return this.#call('why', idOrIdle) }
   logs(request: Argument<'logs'>, signal?: AbortSignal): AsyncIterable<LogChunk> { return this.#stream('logs', request, signal) }
-  results(request: Argument<'results'>): Promise<ResultsReport> { return this.#call('results', request) }
+  results(request: Argument<'results'>, watch?: Watch): Promise<ResultsReport> { return this.#call('results', request, watch) }
   cancel(id: string): Promise<void> { return this.#call('cancel', id) }
   rate(request: Argument<'rate'>): Promise<void> { return this.#call('rate', request) }
   peers(): Promise<PeerSummary[]> { return this.#call('peers', undefined) }
@@ -55,9 +55,9 @@ export class RemoteApi implements NodeApi {
     return this.#link
   }
 
-  async #call<M extends CallMethod>(method: M, argument: Argument<M>): Promise<Result<M>> {
+  async #call<M extends CallMethod>(method: M, argument: Argument<M>, watch?: Watch): Promise<Result<M>> {
     const link = await this.#connected()
-    return await link.call(method, argument) as Result<M>
+    return await link.call(method, argument, watch) as Result<M>
   }
 
   /** Not a generator: one of those could not be returned while it waits for its next item. */

@@ -7,7 +7,7 @@ export interface JobStore {
    * Puts a file or folder into the store and keeps it there until `release`. The size is that of the file, or of all files.
    * One release takes back all imports of the same content.
    */
-  importPath(path: string, options?: { signal?: AbortSignal }): Promise<{ cid: string, kind: 'file' | 'folder', sizeBytes: number }>
+  importPath(path: string, options?: { signal?: AbortSignal, onProgress?: (progress: { doneBytes: number }) => void }): Promise<{ cid: string, kind: 'file' | 'folder', sizeBytes: number }>
   /** Undefined when the store does not have all of it. */
   stat(cid: string): Promise<{ kind: 'file' | 'folder', sizeBytes: number } | undefined>
   /** Takes back what `importPath` keeps. */
@@ -34,12 +34,21 @@ export async function importAll(locals: readonly Local[], options: ImportOptions
   const done = new Map<string, Imported>()
   const failures: unknown[] = []
   let doneBytes = 0
+  /** Bytes of those under way. */
+  const parts = new Map<Local, number>()
+  const report = (local: Local): void => {
+    options.onProgress?.({ path: local.written, doneFiles: done.size, totalFiles, doneBytes: [...parts.values()].reduce((sum, part) => sum + part, doneBytes), totalBytes })
+  }
   await Promise.all(Array.from({ length: AT_ONCE }, async () => {
     for (let local = queue.shift(); local !== undefined && failures.length === 0; local = queue.shift()) {
       try {
-        await importOne(local, options, done)
+        await importOne(local, options, done, (bytes) => {
+          parts.set(local, Math.min(bytes, local.sizeBytes))
+          report(local)
+        })
+        parts.delete(local)
         doneBytes += local.sizeBytes
-        options.onProgress?.({ path: local.written, doneFiles: done.size, totalFiles, doneBytes, totalBytes })
+        report(local)
       } catch (error) {
         failures.push(error)
         return
@@ -52,11 +61,11 @@ export async function importAll(locals: readonly Local[], options: ImportOptions
   throw failure
 }
 
-async function importOne(local: Local, { store, signal }: ImportOptions, done: Map<string, Imported>): Promise<void> {
+async function importOne(local: Local, { store, signal }: ImportOptions, done: Map<string, Imported>, onBytes: (bytes: number) => void): Promise<void> {
   signal?.throwIfAborted()
   let imported: Imported
   try {
-    imported = await store.importPath(local.path, signal === undefined ? {} : { signal })
+    imported = await store.importPath(local.path, { ...signal === undefined ? {} : { signal }, onProgress: ({ doneBytes }) => { onBytes(doneBytes) } })
   } catch (error) {
     if (error instanceof HearthError || signal?.aborted === true) throw error
     throw new HearthError('E_JOB_IMPORT', `${local.written} can not be read: ${error instanceof Error ? error.message : String(error)}`, 'Check the file and the free space on the disk, and submit again', { cause: error })

@@ -3,7 +3,7 @@ import { jobBlockCid } from '../work/job-files.ts'
 import { contentJobStore, inspectJob, resolveJob } from '../jobfile/index.ts'
 import { parseJobSpec } from '../../src/job/spec.ts'
 import type { JobDocument } from '../../src/documents/job.ts'
-import type { SubmitRequest } from '../api/contract.ts'
+import type { SubmitRequest, Watch } from '../api/contract.ts'
 import { DRAFT_OWNER, JOB_OWNER } from './leftovers.ts'
 
 export interface PrepareOptions {
@@ -14,8 +14,8 @@ export interface PrepareOptions {
 
 type Prepared = { document: JobDocument, id: string }
 
-function request({ content, requester, providerSets }: PrepareOptions, { spec, baseDir }: SubmitRequest, nonce: Uint8Array): Parameters<typeof resolveJob>[0] {
-  return { spec: parseJobSpec(spec), baseDir, requester, nowWallMs: Date.now(), nonce, store: contentJobStore(content, draftOwner(nonce)), providerSets }
+function request({ content, requester, providerSets }: PrepareOptions, { spec, baseDir }: SubmitRequest, nonce: Uint8Array, watch: Watch = {}): Parameters<typeof resolveJob>[0] {
+  return { ...watch, spec: parseJobSpec(spec), baseDir, requester, nowWallMs: Date.now(), nonce, store: contentJobStore(content, draftOwner(nonce)), providerSets }
 }
 
 function draftOwner(nonce: Uint8Array): string {
@@ -23,9 +23,9 @@ function draftOwner(nonce: Uint8Array): string {
 }
 
 /** Checks what a person wrote, imports the files it names, and keeps them for the job. */
-export async function prepareJob(options: PrepareOptions, submit: SubmitRequest, nonce: Uint8Array): Promise<Prepared> {
+export async function prepareJob(options: PrepareOptions, submit: SubmitRequest, nonce: Uint8Array, watch?: Watch): Promise<Prepared> {
   const { content } = options
-  const { document, id, raw, roots } = await resolveJob(request(options, submit, nonce))
+  const { document, id, raw, roots } = await resolveJob(request(options, submit, nonce, watch))
   const block = jobBlockCid(id)
   const owner = `${JOB_OWNER}${id}`
   try {

@@ -10,7 +10,7 @@ import { HearthError } from '../../src/errors.ts'
 import type { Job } from '../../src/job/job.ts'
 import type { Peer } from '../../src/peer.ts'
 import { score } from '../../src/reputation/history.ts'
-import type { AdSummary, Check, Estimate, JobDetail, JobSummary, LogChunk, NodeApi, NodeStatus, PeerSummary, ResultsReport, ShareReport, SubmitRequest, Timestamped, WhyReport } from '../api/contract.ts'
+import type { AdSummary, Check, Estimate, JobDetail, JobSummary, LogChunk, NodeApi, NodeStatus, PeerSummary, ResultsReport, ShareReport, SubmitRequest, Timestamped, Watch, WhyReport } from '../api/contract.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
 import type { Notices } from '../driver/notices.ts'
 import { lookAtPeers } from './clocks.ts'
@@ -34,9 +34,9 @@ export interface ServiceParts {
   /** Waits until everything dispatched so far is on disk. */
   settled: () => Promise<void>
   /** Checks a spec, imports its files and keeps them for the job. */
-  prepare: (request: SubmitRequest, nonce: Uint8Array) => Promise<{ document: JobDocument, id: string }>
+  prepare: (request: SubmitRequest, nonce: Uint8Array, watch?: Watch) => Promise<{ document: JobDocument, id: string }>
   draft: (request: SubmitRequest, nonce: Uint8Array) => Promise<JobDocument>
-  exportContent: (cid: string, to: string) => Promise<{ files: number, bytes: number }>
+  exportContent: (cid: string, to: string, watch: Watch) => Promise<{ files: number, bytes: number }>
   /** Asks a provider for a committed result before the vote. */
   peek: (job: Job, task: number) => Promise<EarlyResult | undefined>
   logs: Omit<LogSources, 'changed'>
@@ -81,8 +81,8 @@ export class NodeService implements NodeApi {
     }
   }
 
-  async submit(request: SubmitRequest): Promise<{ job: string }> {
-    const { document, id } = await this.#parts.prepare(request, randomBytes(16))
+  async submit(request: SubmitRequest, watch?: Watch): Promise<{ job: string }> {
+    const { document, id } = await this.#parts.prepare(request, randomBytes(16), watch)
     this.#parts.dispatch({ kind: 'submit', job: id, document })
     await this.#parts.settled()
     return { job: id }
@@ -121,18 +121,23 @@ export class NodeService implements NodeApi {
     }
   }
 
-  async results(request: { job: string, to: string, task?: number, unverified?: boolean }): Promise<ResultsReport> {
+  async results(request: { job: string, to: string, task?: number, unverified?: boolean }, { onProgress, signal }: Watch = {}): Promise<ResultsReport> {
     const job = this.#job(request.job)
     const to = resolve(request.to)
     const indexes = request.task === undefined ? [...Array.from({ length: job.taskCount }).keys()] : [request.task]
     const report: ResultsReport = { to, files: 0, bytes: 0, verified: true, tasks: [] }
     await mkdir(job.taskCount === 1 ? dirname(to) : to, { recursive: true })
-    for (const index of indexes) {
+    for (const [place, index] of indexes.entries()) {
       const found = await this.#content(job, index, request.unverified === true)
       if (found === undefined) continue
       const path = job.taskCount === 1 ? to : join(to, `task-${String(index).padStart(String(job.taskCount - 1).length, '0')}`)
       try {
-        const { files, bytes } = await this.#parts.exportContent(found.content, path)
+        const before = report.bytes
+        const { files, bytes } = await this.#parts.exportContent(found.content, path, {
+          ...signal === undefined ? {} : { signal },
+          // what other tasks left is known when their turn comes: until then they count as those before them
+          ...onProgress === undefined ? {} : { onProgress: ({ doneBytes, totalBytes }) => { onProgress({ doneBytes: before + doneBytes, totalBytes: Math.round((before + totalBytes) * indexes.length / (place + 1)) }) } }
+        })
         report.files += files
         report.bytes += bytes
       } finally {

@@ -5,7 +5,7 @@
 import { HearthError } from '../../src/errors.ts'
 import { GIB, HOUR_MS, MIB } from '../../src/units.ts'
 import { BoundedQueue } from '../../node/api/bounded-queue.ts'
-import type { AdSummary, AdView, Check, Estimate, JobDetail, JobSummary, LogChunk, NodeApi, NodeStatus, PeerSummary, ResultsReport, ShareReport, SubmitRequest, Timestamped, WhyReport } from '../../node/api/contract.ts'
+import type { AdSummary, AdView, Check, Estimate, JobDetail, JobSummary, LogChunk, NodeApi, NodeStatus, PeerSummary, ResultsReport, ShareReport, SubmitRequest, Timestamped, Watch, WhyReport } from '../../node/api/contract.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
 
 export const PEERS = [
@@ -157,7 +157,7 @@ export class FakeApi implements NodeApi {
     yield * this.logChunks.filter(({ task, stream }) => (request.task === undefined || request.task === task) && (request.stream === 'both' || request.stream === stream))
   }
 
-  async results(request: { job: string, to: string, task?: number, unverified?: boolean }): Promise<ResultsReport> {
+  async results(request: { job: string, to: string, task?: number, unverified?: boolean }, _watch?: Watch): Promise<ResultsReport> {
     this.#called('results', request)
     return { ...this.resultsReport, to: request.to }
   }

@@ -7,7 +7,7 @@ import { dirname, join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { HearthError } from '../../src/errors.ts'
-import { MAX_CALLS_A_CLIENT, MAX_CLIENTS, MAX_REQUEST_BYTES } from '../../node/api/limits.ts'
+import { API_VERSION, MAX_CALLS_A_CLIENT, MAX_CLIENTS, MAX_REQUEST_BYTES } from '../../node/api/limits.ts'
 import { PARAMETERS } from '../../node/api/methods.ts'
 import { ApiServer } from '../../node/api/server.ts'
 import { socketPath } from '../../node/api/socket-path.ts'
@@ -371,7 +371,7 @@ test('a node of another version of the protocol is refused with a hint', async (
 test('the raw helper sees the greeting first', async ({ open }) => {
   const raw = await RawClient.open(open.path, false)
   open.raws.push(raw)
-  assert.equal(await raw.until((line: { hearth?: string }) => line.hearth === undefined ? false : line), { hearth: '0.1.0', api: 1 })
+  assert.equal(await raw.until((line: { hearth?: string }) => line.hearth === undefined ? false : line), { hearth: '0.1.0', api: API_VERSION })
 })
 
 test.run()

@@ -1,8 +1,8 @@
 import { PARAMS } from '../../../src/params.ts'
+import { resultsShown } from '../byte-progress.ts'
 import { defineCommand } from '../command.ts'
 import { targetFolder } from '../files.ts'
 import { resolveJob, shortId } from '../ids.ts'
-import { bar } from '../term/bar.ts'
 import { resultsView } from '../views/node.ts'
 
 export const resultsCommand = defineCommand({
@@ -24,10 +24,8 @@ export const resultsCommand = defineCommand({
     const folder = args.to === undefined ? undefined : await targetFolder(args.to, out.cwd)
     const job = await resolveJob(api, args.job)
     const to = folder ?? await targetFolder(`results-${shortId(job)}`, out.cwd)
-    const started = Date.now()
-    const progress = out.progress((view) => [`  ${bar((Date.now() - started) % 2000 / 2000, 12, view)}  writing results to ${to}`])
     const request = { job, to, ...(args.task === undefined ? {} : { task: args.task }), ...(args.unverified ? { unverified: true } : {}) }
-    const report = await api.results(request).finally(() => progress.end())
+    const report = await resultsShown(api, request, out)
     out.result(report, (view) => resultsView(report, view))
   }
 })

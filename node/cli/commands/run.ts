@@ -1,6 +1,7 @@
 import { PARAMS } from '../../../src/params.ts'
 import { MIB } from '../../../src/units.ts'
 import { untilAborted } from '../../api/until-aborted.ts'
+import { resultsShown, submitShown } from '../byte-progress.ts'
 import { defineCommand } from '../command.ts'
 import { targetFolder } from '../files.ts'
 import { shortId } from '../ids.ts'
@@ -50,7 +51,7 @@ export const runCommand = defineCommand({
     if (args.quorum !== undefined && args.replicas !== undefined && args.quorum > args.replicas) throw new UsageError('E_OPTION_CLASH', `--quorum=${args.quorum} needs at least as many --replicas`, `Write --replicas=${args.quorum} or more`)
     const request = await runSpec(args, out.cwd)
     const folder = args.out === undefined ? undefined : await targetFolder(args.out, out.cwd)
-    const { job: id } = await api.submit(request)
+    const id = await submitShown(api, request, out)
     const output = await stream(api, id, out)
     if (out.signal.aborted) {
       await api.cancel(id)
@@ -58,7 +59,7 @@ export const runCommand = defineCommand({
       return EXIT_INTERRUPTED
     }
     const job = await api.job(id)
-    const results = folder === undefined || job.state !== 'done' ? undefined : await api.results({ job: id, to: folder })
+    const results = folder === undefined || job.state !== 'done' ? undefined : await resultsShown(api, { job: id, to: folder }, out)
     const task = job.taskList[0]
     if (out.json) out.result({ job: id, state: job.state, exitCode: task?.exitCode ?? null, ...output, ...(results === undefined ? {} : { results }), ...(job.error === undefined ? {} : { error: job.error }) }, () => [])
     if (job.state !== 'done' && (task?.exitCode ?? 0) === 0) {

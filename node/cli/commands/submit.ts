@@ -1,3 +1,4 @@
+import { resultsShown, submitShown } from '../byte-progress.ts'
 import { defineCommand } from '../command.ts'
 import { targetFolder } from '../files.ts'
 import { followJob } from '../follow-job.ts'
@@ -30,7 +31,7 @@ export const submitCommand = defineCommand({
     if (detach && to !== undefined) throw new UsageError('E_OPTION_CLASH', '--detach and --to exclude each other', 'Fetch the results later with `results JOB --to DIR`')
     const request = await readSpec(file, out.cwd)
     const folder = to === undefined ? undefined : await targetFolder(to, out.cwd)
-    const { job: id } = await api.submit(request)
+    const id = await submitShown(api, request, out)
     if (detach) {
       out.result({ job: id }, () => [id])
       out.note((view) => remark(`follow it: watch ${shortId(id)}`, view))
@@ -42,7 +43,7 @@ export const submitCommand = defineCommand({
       out.note((view) => remark(`the job goes on: watch ${shortId(id)} shows it again, cancel ${shortId(id)} ends it`, view))
       return EXIT_INTERRUPTED
     }
-    const results = folder === undefined || job.state !== 'done' ? undefined : await api.results({ job: id, to: folder })
+    const results = folder === undefined || job.state !== 'done' ? undefined : await resultsShown(api, { job: id, to: folder }, out)
     const { taskList: _tasks, timeline: _timeline, ...summary } = job
     out.result({ ...summary, ...(results === undefined ? {} : { results }) }, (view) => [
       ...(out.live && job.error === undefined ? [] : jobHead(job, view)),
