@@ -308,7 +308,10 @@ export class LibNetwork implements Network {
   refresh(): void {
     const { libp2p } = this
     for (const connection of libp2p.getConnections()) void this.#proveAlive(connection)
-    // our own entry is what identify, the DHT and this class announce; writing it, unchanged too, tells them all
+    // asleep, an ad and the records of the DHT grew old
+    this.#ads.refresh()
+    this.#announcer?.refresh()
+    // our own entry is what identify, the DHT and this class announce; writing it tells them all when it has changed
     libp2p.peerStore.patch(libp2p.peerId, { multiaddrs: libp2p.getMultiaddrs().map((address) => address.decapsulateCode(CODE_P2P)) }).catch(() => {
       // stopping
     })
