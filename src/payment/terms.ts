@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { refuse } from '../codec/result.ts'
 import type { Refusal } from '../codec/result.ts'
 import { int, wei } from '../codec/schema.ts'
+import { PARAMS } from '../params.ts'
 import { DAY_MS, MINUTE_MS, SECOND_MS } from '../units.ts'
 import { expectedOf, fromWei, winProbability } from './ticket.ts'
 import type { Expected } from './ticket.ts'
@@ -20,8 +21,8 @@ export const MAX_OPEN_COMMITS = 1024
 export const MAX_TICKETS = 65_536
 /** Quantities are summed as doubles, exactly. */
 const MAX_QUANTITY = Number.MAX_SAFE_INTEGER
-/** A ticket must outlive a slow redemption, and the chain's unlock delay is at most 90 days. */
-const MIN_TICKET_LIFE_SEC = 10 * MINUTE_MS / SECOND_MS
+/** Clocks of two sides may differ by two minutes: see `renewBelowSec`. The chain's unlock delay is at most 90 days. */
+const MIN_TICKET_LIFE_SEC = 20 * MINUTE_MS / SECOND_MS
 const MAX_TICKET_LIFE_SEC = 90 * DAY_MS / SECOND_MS
 
 /**
@@ -71,6 +72,21 @@ export function ticketsAhead(terms: PaymentTerms): number {
   const value = expectedOf(terms)
   const ahead = aheadShare(terms, priceOf(terms, aheadQuantity(terms)))
   return Math.min(terms.openCommits, Math.max(1, Number((ahead + value - 1n) / value)))
+}
+
+/** A provider takes a ticket while a quarter of its life is left: winners must be redeemed in it, in any weather. */
+export function redeemMarginSec({ ticketLifeSec }: Pick<PaymentTerms, 'ticketLifeSec'>): number {
+  return Math.floor(ticketLifeSec / 4)
+}
+
+/** A payer uses a commit while its ticket would be taken though its clock is behind the provider's. */
+export function useMarginSec(terms: Pick<PaymentTerms, 'ticketLifeSec'>): number {
+  return redeemMarginSec(terms) + PARAMS.clockSkewMs / SECOND_MS
+}
+
+/** A provider replaces commits with less life left than this, before a payer with a clock ahead of its own passes them over. */
+export function renewBelowSec({ ticketLifeSec }: Pick<PaymentTerms, 'ticketLifeSec'>): number {
+  return Math.ceil(ticketLifeSec / 2)
 }
 
 /** What a payer agrees to. */

@@ -1,0 +1,39 @@
+import { heldBack } from './ledger.ts'
+import type { Work } from './ledger.ts'
+import { aheadQuantity, aheadShare, priceOf, ticketsAhead } from './terms.ts'
+import type { PaymentTerms } from './terms.ts'
+import { expectedOf, fromWei, toWei } from './ticket.ts'
+import type { Expected } from './ticket.ts'
+
+/** What a side can lose to the other's dishonesty or to a crash: in expectation (2^-64 wei), and when the luck of every ticket is against it. */
+export interface Exposure { expected: Expected, worstWei: bigint }
+
+/**
+ * A payer's, declared before it signs: what work not revealed yet may have been paid, `quantity` being the most of it at
+ * once, with the units ahead and the part of a last ticket above what was due. At worst each of those tickets wins.
+ */
+export function payerExposure(terms: PaymentTerms, quantity: number): Exposure {
+  const value = expectedOf(terms)
+  const unrevealed = aheadShare(terms, priceOf(terms, quantity + aheadQuantity(terms)))
+  const cap = fromWei(terms.prepayCapWei)
+  const prepaid = unrevealed < cap ? unrevealed : cap
+  const tickets = (prepaid + value - 1n) / value
+  return { expected: tickets * value, worstWei: tickets * terms.faceValueWei }
+}
+
+/**
+ * A provider's: what it works before it is paid, `quantity` being the most that waits for a reveal at once. It is the share
+ * held back, what is above the cap, and one unit a slot under way when the payer stops. At worst it never draws a winner.
+ */
+export function providerExposure(terms: PaymentTerms, quantity: number): Exposure {
+  const work: Work = { unsettled: quantity, accepted: 0, failed: 0, sunk: 0n, refundable: 0n }
+  const underWay = priceOf(terms, aheadQuantity(terms))
+  const expected = heldBack(terms, work) + underWay
+  return { expected, worstWei: toWei(priceOf(terms, quantity) + underWay) + 1n }
+}
+
+/** Tickets signed and not acknowledged, at most: what a payer may lose to a provider that never answers. */
+export function unacknowledgedExposure(terms: PaymentTerms): Exposure {
+  const tickets = BigInt(ticketsAhead(terms))
+  return { expected: tickets * expectedOf(terms), worstWei: tickets * terms.faceValueWei }
+}
