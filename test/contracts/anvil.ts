@@ -38,7 +38,7 @@ export interface Chain {
   rpc<T>(method: string, params?: unknown[]): Promise<T>
   /** Runs without a transaction, on the latest state. Throws `RpcError` on a revert. */
   call(request: CallRequest): Promise<string>
-  /** Mines a transaction from any account. Throws `RpcError` when it would revert, unless `gas` is given: then read `ok`. */
+  /** Mines a transaction from any account. Throws `RpcError` when it reverted, unless `gas` is given: then read `ok`. */
   send(request: CallRequest): Promise<Receipt>
   deploy(from: string, creationCode: string): Promise<{ address: string, receipt: Receipt }>
   balance(account: string): Promise<bigint>
@@ -61,6 +61,8 @@ const DEFAULT_CHAIN_ID = 31_337
 /** Generous: a cold start on two busy cores takes a second. */
 const START_WITHIN_MS = 30_000
 const GAS_LIMIT = '1000000000'
+/** Of a transaction that names none: more than anything honest here takes. */
+const DEFAULT_GAS = 30_000_000n
 
 /** The binary itself and not npm's shim of it, so that killing the child kills the chain. */
 function binaryPath(): string {
@@ -90,7 +92,11 @@ function chainAt(url: string, chainId: number, accounts: string[], stop: () => P
     return body.result
   }
   const send = async (request: CallRequest): Promise<Receipt> => {
-    const raw = await rpc<RawReceipt>('eth_sendTransactionSync', [requestParams(request)])
+    const raw = await rpc<RawReceipt>('eth_sendTransactionSync', [requestParams(request.gas === undefined ? { ...request, gas: DEFAULT_GAS } : request)])
+    if (raw.status !== '0x1' && request.gas === undefined) {
+      const trace = await rpc<{ output?: string, error?: string }>('debug_traceTransaction', [raw.transactionHash, { tracer: 'callTracer' }])
+      throw new RpcError(trace.error ?? 'execution reverted', trace.output ?? '0x')
+    }
     return { ok: raw.status === '0x1', gasUsed: BigInt(raw.gasUsed), blockNumber: Number(raw.blockNumber), contractAddress: raw.contractAddress ?? undefined, logs: raw.logs, hash: raw.transactionHash }
   }
   return {

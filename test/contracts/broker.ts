@@ -59,7 +59,7 @@ export class Reverted extends Error {
   readonly reason: string
   readonly args: Result | undefined
   constructor(reason: string, args?: Result) {
-    super(args === undefined ? reason : `${reason}(${args.join(', ')})`)
+    super(args === undefined || args.length === 0 ? reason : `${reason}(${args.join(', ')})`)
     this.reason = reason
     this.args = args
   }
