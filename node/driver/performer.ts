@@ -7,9 +7,11 @@ import type { Offer } from '../../src/documents/offer.ts'
 import { toErrorShape } from '../../src/errors.ts'
 import { SECOND_MS } from '../../src/units.ts'
 import type { FetchContent } from '../work/content-port.ts'
+import { isDiskFault } from '../work/disk-fault.ts'
 import type { InlineResults } from '../work/inline-results.ts'
 import type { Worker } from '../work/worker.ts'
 import type { Notices } from './notices.ts'
+import { RoomWait } from './room-wait.ts'
 
 /** Ads asked for a job: enough for any home job, few enough to dial. */
 const MAX_ADS_FOUND = 64
@@ -53,6 +55,7 @@ export interface PerformerOptions {
 export class Performer {
   readonly #options: PerformerOptions
   readonly #waitingFetches: (() => void)[] = []
+  readonly #room = new RoomWait()
   #fetching = 0
 
   constructor(options: PerformerOptions) {
@@ -73,7 +76,10 @@ export class Performer {
       case 'fetch-result': this.#background(this.#fetchResult(effect)); break
       case 'release-result': this.#background(worker.releaseResult(effect.lease, effect.content)); break
       case 'release-job': this.#background(Promise.all([worker.releaseJob(effect.job), this.#options.releaseRequested(effect.job)])); break
-      case 'notify': notices.publish(effect.notice); break
+      case 'notify':
+        if (effect.notice.kind === 'job' && effect.notice.state !== 'tendering' && effect.notice.state !== 'running') this.#room.over(effect.notice.job)
+        notices.publish(effect.notice)
+        break
     }
   }
 
@@ -114,16 +120,34 @@ export class Performer {
     for await (const { ad, latencyMs } of found) this.#options.onAd(ad, latencyMs)
   }
 
-  async #fetchResult({ job, task, content, contentBytes, from }: EffectOf<'fetch-result'>): Promise<void> {
-    const { dispatch, fetch, inline } = this.#options
+  /** Ends in one event, unless the job ends first. Without room on our own disk no provider can help: the result waits. */
+  async #fetchResult(effect: EffectOf<'fetch-result'>): Promise<void> {
+    const { job, task, content } = effect
+    const { dispatch, notices } = this.#options
+    for (let tries = 0; ; tries++) {
+      try {
+        await this.#bring(effect)
+        dispatch({ kind: 'result-fetched', job, task, content })
+        return
+      } catch (err) {
+        const { code, message } = toErrorShape(err)
+        if (!isDiskFault(err)) {
+          dispatch({ kind: 'result-lost', job, task, content, code })
+          return
+        }
+        if (tries === 0) notices.publish({ kind: 'task', job, task, state: 'retry', peer: '', code, message: `its result waits for room on this disk: ${message}`.slice(0, 200) })
+        if (!await this.#room.again(job)) return
+      }
+    }
+  }
+
+  async #bring({ job, content, contentBytes, from }: EffectOf<'fetch-result'>): Promise<void> {
+    const { fetch, inline } = this.#options
     if (this.#fetching >= MAX_RESULT_FETCHES) await new Promise<void>((resolve) => { this.#waitingFetches.push(resolve) })
     this.#fetching++
     try {
       await inline.bring(content)
       await this.#fromAny(from, async (peer, agreementId) => { await fetch({ cid: content, from: [peer], agreementId, maxBytes: contentBytes, pinFor: `job:${job}` }) })
-      dispatch({ kind: 'result-fetched', job, task, content })
-    } catch (err) {
-      dispatch({ kind: 'result-lost', job, task, content, code: toErrorShape(err).code })
     } finally {
       this.#fetching--
       this.#waitingFetches.shift()?.()

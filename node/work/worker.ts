@@ -12,6 +12,7 @@ import { leaseKey } from '../../src/job/lease.ts'
 import { SECOND_MS } from '../../src/units.ts'
 import type { RunFiles, RunInput, RunOutcome, RunResult as SandboxResult, RunSpec, RunUsage } from '../sandbox/run-spec.ts'
 import type { ContentPort, FetchContent } from './content-port.ts'
+import { isDiskCode, isDiskFault, runFault } from './disk-fault.ts'
 import { JobFiles } from './job-files.ts'
 import type { LogHub, LogStreamName } from './log-hub.ts'
 
@@ -73,8 +74,7 @@ export class Worker {
     this.#execute(effect, abort.signal).then(
       (event) => { this.#end(key, event) },
       (err: unknown) => {
-        const { code, message } = toErrorShape(err)
-        this.#end(key, { kind: 'run-failed', lease: effect.lease, code, message: message.slice(0, 200) })
+        this.#end(key, { kind: 'run-failed', lease: effect.lease, ...runFault(toErrorShape(err), isDiskFault(err)) })
       }
     )
   }
@@ -144,7 +144,7 @@ export class Worker {
     try {
       if (outcome.kind === 'abstained' || made === undefined) {
         return outcome.kind === 'abstained'
-          ? { kind: 'run-failed', lease, code: outcome.code, message: outcome.message.slice(0, 200) }
+          ? { kind: 'run-failed', lease, ...runFault(outcome, isDiskCode(outcome.code)) }
           : { kind: 'run-failed', lease, code: 'E_SANDBOX', message: 'the sandbox left no result' }
       }
       return { kind: 'run-finished', lease, ...await this.#store(lease, document, outcome, made) }
