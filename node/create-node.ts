@@ -3,6 +3,7 @@ import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { domainSeparator } from '../src/codec/eip712.ts'
 import { toHex } from '../src/codec/hasher.ts'
+import { refuse } from '../src/codec/result.ts'
 import type { EffectOf } from '../src/core/effect.ts'
 import type { PeerEvent } from '../src/core/event.ts'
 import { ZERO_ADDRESS } from '../src/documents/agreement.ts'
@@ -35,11 +36,11 @@ import { dropLeftovers } from './service/leftovers.ts'
 import { NodeService } from './service/service.ts'
 import { Drain } from './service/drain.ts'
 import { RecordStore } from './store/record-store.ts'
-import type { FetchContent } from './work/content-port.ts'
 import { InlineResults } from './work/inline-results.ts'
 import { LogHub } from './work/log-hub.ts'
 import { openSandbox } from './work/sandbox-port.ts'
 import { openTransfer } from './work/transfer.ts'
+import type { OpenTransfer } from './work/transfer.ts'
 import { Worker } from './work/worker.ts'
 
 /** EIP-712 domain of all signatures. In free mode there is no chain: id 0 and the zero address. */
@@ -83,7 +84,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   const network = await createNetwork({ keys, options: networkOf(config, options.version), region: share.get().region, dataDir, separator: self.separator, chainId: self.chainId, contract: self.contract, agreementOf: (id) => peer.agreement(id) })
   network.setAd(() => undefined)
   const access = new Access(peer)
-  const transfer = await openTransfer({ streams: network.streams, store: content, mayRead: (request) => access.mayRead(request) })
+  const transfer = await openTransfer({ streams: network.streams, store: content, mayRead: (request) => access.mayRead(request), uploadBytesPerSecond: share.get().uploadBytesPerSecond, onMisconduct: (from, code, message) => { network.report(from, refuse(code, message)) } })
   const sandbox = await openSandbox({ dir: join(dataDir, 'sandbox'), maxRuns: Math.floor(share.get().cores), misbehave: options.env['TEST_HEARTH_MISBEHAVE'] })
   const logs = new LogHub()
   const inline = new InlineResults(content)
@@ -132,17 +133,17 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   }
   const stop = (withinMs: number): Promise<void> => stopping ??= close(withinMs)
 
-  const api = serviceOf({ config, version: options.version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, fetch: transfer.fetch, seen, dispatch, stop })
+  const api = serviceOf({ config, version: options.version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, seen, dispatch, stop })
   return { api, peerId: keys.peerId, stopped: stopped.promise, stop }
 }
 
 interface Rooms {
   config: Config, version: string, keys: NodeKeys, peer: Peer, driver: Driver, network: Network, content: ContentStore, share: ShareStore
-  notices: Notices, ads: AdBook, worker: Worker, monitor: HostMonitor, fetch: FetchContent, seen: (found: FoundAd) => void, dispatch: (event: PeerEvent) => void, stop: (withinMs: number) => Promise<void>
+  notices: Notices, ads: AdBook, worker: Worker, monitor: HostMonitor, transfer: OpenTransfer, seen: (found: FoundAd) => void, dispatch: (event: PeerEvent) => void, stop: (withinMs: number) => Promise<void>
 }
 
 /** The node's face to its people, over the rooms. */
-function serviceOf({ config, version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, fetch, seen, dispatch, stop }: Rooms): NodeApi {
+function serviceOf({ config, version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, seen, dispatch, stop }: Rooms): NodeApi {
   const jobs = { content, requester: keys.peerId, providerSets: config.requester.providerSets }
   return new NodeService({
     peer, peerId: keys.peerId, version, dataDir: config.dataDir, notices, dispatch,
@@ -150,7 +151,7 @@ function serviceOf({ config, version, keys, peer, driver, network, content, shar
     prepare: async (request, nonce, watch) => await prepareJob(jobs, request, nonce, watch),
     draft: async (request, nonce) => await draftJob(jobs, request, nonce),
     exportContent: async (cid, to, watch) => { const { files, sizeBytes } = await content.export(cid, to, watch); return { files, bytes: sizeBytes } },
-    peek: async (job, task) => await takeEarly({ send: async (to, message) => { await network.send(to, message) }, notices, fetch, unpin: async (cid, owner) => { await content.unpin(cid, owner) } }, job, task),
+    peek: async (job, task) => await takeEarly({ send: async (to, message) => { await network.send(to, message) }, notices, fetch: transfer.fetch, unpin: async (cid, owner) => { await content.unpin(cid, owner) } }, job, task),
     logs: {
       followLive: (from, lease, stream, signal) => network.followLogs(from, { v: 1, ...lease, follow: stream, fromByte: 0 }, signal),
       readFile: async (root, path, maxBytes) => {
@@ -174,6 +175,7 @@ function serviceOf({ config, version, keys, peer, driver, network, content, shar
       get: () => share.get(),
       set: async (change) => {
         const policy = await share.set(change)
+        transfer.limitUpload(policy.uploadBytesPerSecond)
         dispatch({ kind: 'share', policy, hardware: lentHardware(policy) })
         dispatch({ kind: 'host', host: await monitor.look() })
       }

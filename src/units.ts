@@ -13,6 +13,8 @@ export const DAY_MS = 86_400_000
 const SIZE_UNITS: Record<string, number> = {
   B: 1, KB: 1e3, MB: 1e6, GB: 1e9, TB: 1e12, KiB: KIB, MiB: MIB, GiB: GIB, TiB: TIB
 }
+/** Decimal bits a second, in bytes. */
+const RATE_UNITS: Record<string, number> = { kbps: 125, Mbps: 125_000, Gbps: 125_000_000 }
 const DURATION_UNITS: Record<string, number> = { ms: 1, s: SECOND_MS, m: MINUTE_MS, h: HOUR_MS, d: DAY_MS }
 
 function parseWithUnit(text: string, units: Record<string, number>): number | undefined {
@@ -35,6 +37,13 @@ export function parseDuration(text: string): number {
   const ms = parseWithUnit(text, DURATION_UNITS)
   if (ms === undefined) throw new HearthError('E_UNIT', `"${text}" is not a duration`, 'Write a number and a unit, such as "500 ms", "90 s", "10 m" or "2 h"')
   return ms
+}
+
+/** Parses `"20 Mbps"`, as links are sold, into bytes a second. */
+export function parseRate(text: string): number {
+  const bytesPerSecond = parseWithUnit(text, RATE_UNITS)
+  if (bytesPerSecond === undefined) throw new HearthError('E_UNIT', `"${text}" is not a speed`, 'Write a number and a unit, such as "20 Mbps" or "1 Gbps"')
+  return bytesPerSecond
 }
 
 /** `1536` -> `"1.5 KiB"`. Bytes are shown in binary units everywhere. */

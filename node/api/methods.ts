@@ -30,6 +30,7 @@ const shareChange = z.strictObject({
   region: sharePolicy.shape.region.exactOptional(),
   maxRunMs: sharePolicy.shape.maxRunMs.exactOptional(),
   maxInputBytes: sharePolicy.shape.maxInputBytes.exactOptional(),
+  uploadBytesPerSecond: sharePolicy.shape.uploadBytesPerSecond,
   allow: sharePolicy.shape.allow.exactOptional(),
   deny: sharePolicy.shape.deny.exactOptional(),
   hours: sharePolicy.shape.hours.exactOptional(),

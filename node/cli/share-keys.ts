@@ -1,5 +1,5 @@
 import { HearthError } from '../../src/errors.ts'
-import { formatSize, parseDuration, parseSize } from '../../src/units.ts'
+import { formatRate, formatSize, parseDuration, parseRate, parseSize } from '../../src/units.ts'
 import { formatHours } from './hours.ts'
 import { didYouMean } from './suggest.ts'
 import { clean } from './term/text.ts'
@@ -77,6 +77,7 @@ export const SHARE_KEYS = {
   region: { help: 'A label for where this PC is, which jobs may ask for', example: 'eu-west', show: (policy) => clean(policy.region), read: (text) => ({ region: text }) },
   maxRun: { help: 'Longest run of one task', example: '2h', show: (policy) => duration(policy.maxRunMs), read: (text) => ({ maxRunMs: parseDuration(text) }) },
   maxInput: { help: 'Most input fetched for one task', example: '4GiB', show: (policy) => formatSize(policy.maxInputBytes), read: (text) => ({ maxInputBytes: parseSize(text) }) },
+  uploadLimit: { help: 'Most that inputs and results may take of the line outwards; none: all of it', example: '20Mbps', values: ['none'], show: ({ uploadBytesPerSecond = 0 }) => uploadBytesPerSecond === 0 ? 'none' : formatRate(uploadBytesPerSecond), read: (text) => ({ uploadBytesPerSecond: text === 'none' ? 0 : parseRate(text) }) },
   hours: { help: 'When to lend, in local time', example: '"mon-fri 22:00-08:00, sat+sun 00:00-24:00"', values: ['always'], show: (policy) => formatHours(policy.hours), read: (text, parsers) => ({ hours: hours(text, parsers) }) },
   onlyWhenIdle: { help: 'Lend only while nobody uses this PC', example: 'on', values: ON_OFF, show: (policy) => policy.onlyWhenIdle ? 'on' : 'off', read: (text) => ({ onlyWhenIdle: onOff(text) }) },
   busyPrograms: { help: 'Programs that count as use while they run, such as a game', example: 'factorio,blender', show: (policy) => list(policy.busyPrograms, 'none'), read: (text) => ({ busyPrograms: text === 'none' ? [] : text.split(',').map((word) => word.trim()).filter((word) => word !== '') }) },

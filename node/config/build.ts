@@ -43,6 +43,7 @@ function buildShare(file: ConfigFile['share'], machine: Machine): SharePolicy {
     region: file.region,
     maxRunMs: file.maxRun,
     maxInputBytes: file.maxInput,
+    uploadBytesPerSecond: file.uploadLimit,
     allow: file.allow ?? [],
     deny: file.deny ?? [],
     hours: file.hours ?? [],

@@ -2,6 +2,8 @@ import { multiaddr } from '@multiformats/multiaddr'
 import type { z } from 'zod'
 import { reading, shown } from '../../src/job/spec-fields.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
+import { HearthError } from '../../src/errors.ts'
+import { formatRate, parseRate } from '../../src/units.ts'
 
 /** Fields that only a configuration has. */
 
@@ -52,6 +54,20 @@ export function autoOr<T>(field: z.ZodType<T>): z.ZodType<T | 'auto'> {
     const issue = parsed.error.issues[0]
     const params = issue?.code === 'custom' ? issue.params : undefined
     return { fault: params?.['fault'] === 'RANGE' ? 'RANGE' : params?.['fault'] === 'UNIT' ? 'UNIT' : 'TYPE', message: issue?.message ?? '', hint: `${String(params?.['hint'] ?? '')}, or auto` }
+  })
+}
+
+/** `none`, or a speed such as `20 Mbps` between `min` and `max` bytes a second. None is 0. */
+export function rateOrNone(min: number, max: number): z.ZodType<number> {
+  return reading<number>((value) => {
+    if (value === 'none') return { value: 0 }
+    if (typeof value !== 'string') return { fault: 'UNIT', message: `${shown(value)} has no unit`, hint: 'Write a number and a unit, such as "20 Mbps", or none' }
+    try {
+      const rate = parseRate(value)
+      return rate < min || rate > max ? { fault: 'RANGE', message: `${shown(value)} is not between ${formatRate(min)} and ${formatRate(max)}`, hint: `Write ${formatRate(min)} or more, or none` } : { value: rate }
+    } catch (err) {
+      return { fault: 'UNIT', message: `${shown(value)} is not a speed`, hint: err instanceof HearthError ? `${err.hint}, or none` : '' }
+    }
   })
 }
 

@@ -1,11 +1,12 @@
 import { z } from 'zod'
 import { ENGINES } from '../../src/documents/resources.ts'
+import { MAX_UPLOAD_BYTES_PER_SECOND, MIN_UPLOAD_BYTES_PER_SECOND } from '../../src/documents/share.ts'
 import { count, describeFields, duration, field, flag, oneOf, peer, share, size, text, word } from '../../src/job/spec-fields.ts'
 import type { Vocabulary } from '../../src/job/spec-problems.ts'
 import { SET_NAME } from '../../src/job/spec-schema.ts'
 import { PARAMS } from '../../src/params.ts'
 import { MIB, MINUTE_MS } from '../../src/units.ts'
-import { address, autoOr, hours, localPath } from './fields.ts'
+import { address, autoOr, hours, localPath, rateOrNone } from './fields.ts'
 
 const MAX_ADDRESSES = 64
 const MAX_PEERS = 1024
@@ -51,6 +52,7 @@ const shareSchema = z.strictObject({
   region: field(text('a region', 32, /^[a-z0-9-]{1,32}$/, 'Write a label of a-z, 0-9 and "-", such as eu-west'), { type: 'label', meaning: 'Where this PC is, as jobs may ask for it', example: 'eu-west' }),
   maxRun: field(duration(1, PARAMS.maxRunMs), { type: 'duration', meaning: 'Longest run of one task', example: '2 h' }),
   maxInput: field(size(0, PARAMS.maxInputBytes), { type: 'size', meaning: 'Most input fetched for one task', example: '1 GiB' }),
+  uploadLimit: field(rateOrNone(MIN_UPLOAD_BYTES_PER_SECOND, MAX_UPLOAD_BYTES_PER_SECOND), { type: 'speed or none', meaning: 'Most that inputs and results may take of the line outwards', example: '20 Mbps' }),
   allow: field(peers(MAX_PEERS), { type: 'list of PeerIds', meaning: 'Serve only these, when there are any', example: '[12D3KooW…]' }),
   deny: field(peers(MAX_PEERS), { type: 'list of PeerIds', meaning: 'Never serve these', example: '[12D3KooW…]' }),
   hours: field(z.array(hours).max(MAX_HOURS).optional(), { type: 'list of hours', meaning: 'Work only then, in local time; always when empty', example: '["mon-fri 18:00-08:00", "sat+sun 00:00-24:00"]' }),
@@ -96,7 +98,7 @@ export const CONFIG_VOCABULARY: Vocabulary = {
   what: 'configuration',
   synonyms: {
     datadir: 'dataDir', home: 'dataDir', ports: 'network.port', peers: 'network.bootstrap', seeds: 'network.bootstrap', nat: 'network.upnp', relay: 'network.relayServer',
-    cpu: 'share.cores', cpus: 'share.cores', ram: 'share.memory', disc: 'share.disk', whitelist: 'share.allow', blacklist: 'share.deny', schedule: 'share.hours', idle: 'share.onlyWhenIdle', games: 'share.busyPrograms',
+    cpu: 'share.cores', cpus: 'share.cores', ram: 'share.memory', disc: 'share.disk', whitelist: 'share.allow', blacklist: 'share.deny', schedule: 'share.hours', idle: 'share.onlyWhenIdle', games: 'share.busyPrograms', upload: 'share.uploadLimit', bandwidth: 'share.uploadLimit',
     verbose: 'log.level', loglevel: 'log.level', debug: 'log.level', socket: 'api.socket', cache: 'store.quota', passphrase: 'passphraseFile', password: 'passphraseFile'
   },
   keys: describeFields(configSchema).map(({ key }) => key)

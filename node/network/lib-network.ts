@@ -305,6 +305,8 @@ export class LibNetwork implements Network {
     return this.#result.follow(parsePeer(peer), request, signal)
   }
 
+  report(peer: string, refusal: Refusal): void { this.#parts.misconduct.report(peer, refusal) }
+
   refresh(): void {
     const { libp2p } = this
     for (const connection of libp2p.getConnections()) void this.#proveAlive(connection)

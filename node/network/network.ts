@@ -1,4 +1,5 @@
 import type { Standing } from '../../src/core/event.ts'
+import type { Refusal } from '../../src/codec/result.ts'
 import type { Ad } from '../../src/documents/ad.ts'
 import type { Message, ResultRequest } from '../../src/documents/message.ts'
 import type { Market, Offer } from '../../src/documents/offer.ts'
@@ -66,6 +67,8 @@ export interface Network {
   standing(peer: string): Standing | undefined
   /** Connects to a multiaddr and returns the PeerId there. Rejects: E_MULTIADDR, E_PEER_UNREACHABLE. */
   dial(address: string): Promise<string>
+  /** A peer did what no honest one does, on a protocol that is not of this layer. The third time in ten minutes closes the door. */
+  report(peer: string, refusal: Refusal): void
   /**
    * The network changed or the machine woke: drop dead connections and dial their peers again, announce everything anew. A change of
    * addresses is noticed here within seconds; who notices a sleep calls this.

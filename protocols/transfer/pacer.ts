@@ -113,26 +113,59 @@ export class DelayWindow {
   }
 }
 
-/** A rate over all readers: an owner's cap on what leaves the house. Times are the caller's. */
-export class TokenBucket {
-  readonly #bytesPerSecond: number
-  readonly #burstBytes: number
-  #bytes: number
+/** With a cap, a part is what may leave in this time, so that many readers share it evenly. */
+const CAPPED_PART_MS = 100
+
+/** After a pause, what this much time would have let through may leave at once. */
+const BURST_MS = 250
+
+/** A rate over all readers, which may change while they wait: an owner's cap on what leaves the house. Times are the caller's. */
+export class UploadCap {
+  #bytesPerSecond: number | undefined
+  /** Bytes that asked to leave, and up to which of them may have left, both since the beginning. */
+  #takenBytes = 0
+  #releasedBytes = 0
   #atMs: number
 
-  /** `burstBytes` may leave at once after a pause. */
-  constructor(bytesPerSecond: number, burstBytes: number, nowMs: number) {
+  /** Without a rate everything leaves at once. */
+  constructor(bytesPerSecond: number | undefined, nowMs: number) {
     this.#bytesPerSecond = bytesPerSecond
-    this.#burstBytes = burstBytes
-    this.#bytes = burstBytes
     this.#atMs = nowMs
+    this.#releasedBytes = this.#burstBytes
   }
 
-  /** Takes `bytes`, on credit if need be, and returns how many milliseconds to wait before they may leave. */
+  /** From now on, also for those that wait. */
+  setRate(bytesPerSecond: number | undefined, nowMs: number): void {
+    this.#advance(nowMs)
+    this.#bytesPerSecond = bytesPerSecond
+    this.#releasedBytes = Math.min(this.#releasedBytes, this.#takenBytes + this.#burstBytes)
+  }
+
+  /** How large a paced part may be at most. */
+  get maxPartBytes(): number {
+    return this.#bytesPerSecond === undefined ? MAX_PACED_PART_BYTES : Math.max(MIN_PACED_PART_BYTES, Math.floor(this.#bytesPerSecond * CAPPED_PART_MS / 1000))
+  }
+
+  /** Queues `bytes` behind all others and returns their ticket, with which to ask `waitMs`. */
   take(bytes: number, nowMs: number): number {
-    this.#bytes = Math.min(this.#burstBytes, this.#bytes + (nowMs - this.#atMs) * this.#bytesPerSecond / 1000)
+    this.#advance(nowMs)
+    this.#takenBytes += bytes
+    return this.#takenBytes
+  }
+
+  /** How many milliseconds, as things stand, until the bytes of a ticket may leave; 0: now. */
+  waitMs(ticket: number, nowMs: number): number {
+    this.#advance(nowMs)
+    return this.#bytesPerSecond === undefined ? 0 : Math.max(0, (ticket - this.#releasedBytes) * 1000 / this.#bytesPerSecond)
+  }
+
+  get #burstBytes(): number {
+    return (this.#bytesPerSecond ?? 0) * BURST_MS / 1000
+  }
+
+  #advance(nowMs: number): void {
+    const passed = this.#bytesPerSecond === undefined ? Number.POSITIVE_INFINITY : (nowMs - this.#atMs) * this.#bytesPerSecond / 1000
     this.#atMs = nowMs
-    this.#bytes -= bytes
-    return this.#bytes >= 0 ? 0 : -this.#bytes * 1000 / this.#bytesPerSecond
+    this.#releasedBytes = Math.min(this.#takenBytes + this.#burstBytes, this.#releasedBytes + passed)
   }
 }

@@ -8,7 +8,7 @@ import { DelayWindow } from './pacer.ts'
 import type { FrameStream } from '../wire/index.ts'
 import type { DagRef } from './dag-walk.ts'
 import type { RefusalReason, Request } from './messages.ts'
-import type { TokenBucket } from './pacer.ts'
+import type { UploadCap } from './pacer.ts'
 import type { TransferStore } from './transfer-store.ts'
 
 export interface ServeOptions {
@@ -17,8 +17,8 @@ export interface ServeOptions {
   refusal: (root: string, agreementId: string) => Promise<RefusalReason | undefined>
   /** Whether parts are paced even when the reader does not ask for it. */
   paced: boolean
-  /** The owner's cap over all readers. */
-  bucket: TokenBucket | undefined
+  /** The owner's, over all readers. */
+  cap: UploadCap
   /** How long a reader may take nothing. */
   stallTimeoutMs: number
   /** Runs `work` and counts it; it is told whether so many others run that memory must be spared. */
@@ -38,6 +38,9 @@ interface Reading {
 
 /** Nodes whose children a stream remembers: the way down to where it reads. */
 const MAX_REMEMBERED_NODES = 16
+
+/** Who waits for the owner's cap looks this often whether it has changed, or its reader has gone. */
+const CAP_LOOK_MS = 250
 
 /** A stream without requests for this long holds no memory for the next. */
 const REST_AFTER_MS = 1000
@@ -247,7 +250,7 @@ export class ServeSession {
     }
     await this.#sendTogether()
     for (let at = 0; at < bytes.byteLength;) {
-      const part = bytes.subarray(at, at + (reading.paced ? this.#window.partBytes : bytes.byteLength))
+      const part = bytes.subarray(at, at + (reading.paced ? Math.min(this.#window.partBytes, this.#options.cap.maxPartBytes) : bytes.byteLength))
       at += part.byteLength
       await this.#mayLeave(reading.paced, part.byteLength)
       await this.#frames.write([at < bytes.byteLength ? PART_HEADER : LAST_PART_HEADER, part])
@@ -265,8 +268,13 @@ export class ServeSession {
 
   async #mayLeave(paced: boolean, bytes: number): Promise<void> {
     this.#memory.onSent(bytes)
-    const waitMs = this.#options.bucket?.take(bytes, performance.now()) ?? 0
-    if (waitMs > 0) await sleep(waitMs)
+    const { cap } = this.#options
+    const ticket = cap.take(bytes, performance.now())
+    for (let waitMs = cap.waitMs(ticket, performance.now()); waitMs > 0 && this.#over === undefined; waitMs = cap.waitMs(ticket, performance.now())) {
+      // what waits here has its turn already
+      await this.#sendTogether()
+      await sleep(Math.min(waitMs, CAP_LOOK_MS))
+    }
     if (!paced) return
     while (!this.#window.mayHave(bytes)) {
       // what waits here would never be acknowledged

@@ -6,7 +6,7 @@ import {
 import { isContentCid } from './content-id.ts'
 import { MAX_LEAF_BYTES } from './dag-node.ts'
 import { Fetch } from './fetch.ts'
-import { TokenBucket } from './pacer.ts'
+import { UploadCap } from './pacer.ts'
 import { PeerShares } from './peer-shares.ts'
 import { ServeSession } from './serve-session.ts'
 import { SourceError, SourceSession } from './source-session.ts'
@@ -34,7 +34,7 @@ export interface TransferOptions {
   authorize: (request: { peer: PeerId, cid: string, agreementId: string }) => boolean | Promise<boolean>
   /** Sends in small parts that do not delay the rest of the connection, whether readers ask for it or not. Default true. */
   paced?: boolean
-  /** The owner's cap on what all readers together may take; none when left out. */
+  /** The owner's cap on what all readers together may take, until `limitUpload`; none when left out. */
   uploadBytesPerSecond?: number
   /** What one peer may read in an hour; 256 GiB when left out. */
   maxPeerBytesPerHour?: number
@@ -42,6 +42,14 @@ export interface TransferOptions {
   stallTimeoutMs?: number
   /** Told about every 100 ms of what is being read, and at the end of each stream. */
   onServed?: (progress: ServedProgress) => void
+  /** A source that lied, or a peer on either side that broke the protocol: its own doing beyond doubt. */
+  onMisconduct?: (misconduct: Misconduct) => void
+}
+
+export interface Misconduct {
+  peer: PeerId
+  code: 'E_SOURCE_LIED' | 'E_SOURCE_PROTOCOL' | 'E_READER_PROTOCOL'
+  message: string
 }
 
 /** Only the source sends large frames. */
@@ -63,7 +71,7 @@ interface Kept {
 export class Transfer {
   readonly #options: TransferOptions
   readonly #stallTimeoutMs: number
-  readonly #bucket: TokenBucket | undefined
+  readonly #cap: UploadCap
   readonly #shares: PeerShares
   /** Streams at rest, by peer, for the next fetch. */
   readonly #kept = new Map<string, Kept[]>()
@@ -81,8 +89,7 @@ export class Transfer {
   private constructor(options: TransferOptions) {
     this.#options = options
     this.#stallTimeoutMs = options.stallTimeoutMs ?? STALL_TIMEOUT_MS
-    const rate = options.uploadBytesPerSecond
-    this.#bucket = rate === undefined ? undefined : new TokenBucket(rate, rate / 4, performance.now())
+    this.#cap = new UploadCap(options.uploadBytesPerSecond, performance.now())
     this.#shares = new PeerShares(options.maxPeerBytesPerHour ?? MAX_PEER_BYTES_PER_HOUR)
   }
 
@@ -96,7 +103,7 @@ export class Transfer {
           store: options.store,
           refusal: (root, agreementId) => transfer.#refusal(peer, root, agreementId),
           paced: options.paced ?? true,
-          bucket: transfer.#bucket,
+          cap: transfer.#cap,
           stallTimeoutMs: transfer.#stallTimeoutMs,
           whileSending: async (work) => {
             transfer.#serving++
@@ -114,8 +121,16 @@ export class Transfer {
       } finally {
         told.flush()
       }
-    }, { maxStreamsPerPeer: MAX_STREAMS_PER_PEER, maxStreams: MAX_READER_STREAMS })
+    }, {
+      maxStreamsPerPeer: MAX_STREAMS_PER_PEER, maxStreams: MAX_READER_STREAMS,
+      onError: ({ code, message }, peer) => { if (code === 'E_FRAME_MALFORMED' || code === 'E_FRAME_SIZE') options.onMisconduct?.({ peer, code: 'E_READER_PROTOCOL', message }) }
+    })
     return transfer
+  }
+
+  /** The owner's cap from now on, also for what is being sent; undefined: none. */
+  limitUpload(bytesPerSecond: number | undefined): void {
+    this.#cap.setRate(bytesPerSecond, performance.now())
   }
 
   /** Ends every stream; fetches under way end with E_TRANSFER_ABORTED. */
@@ -145,7 +160,7 @@ export class Transfer {
       await orAborted(before, signal)
       if (this.#fetches >= MAX_FETCHES) await new Promise<void>((resolve) => { this.#waiting.push(resolve) })
       this.#fetches++
-      return new Fetch({
+      const outcome = await new Fetch({
         store: this.#options.store,
         windowBytes: () => Math.max(MAX_LEAF_BYTES, Math.floor(2 * WINDOW_BYTES / Math.max(2, this.#fetches))),
         openSession: (peer, options, fetchSignal) => this.#openSession(peer, options.fresh, fetchSignal),
@@ -154,12 +169,20 @@ export class Transfer {
         this.#fetches--
         this.#waiting.shift()?.()
       })
+      this.#report(outcome)
+      return outcome
     })()
     const settled = running.then(() => {}, () => {}).then(() => {
       if (this.#running.get(cid) === settled) this.#running.delete(cid)
     })
     this.#running.set(cid, settled)
     return running
+  }
+
+  #report({ cid, sources }: FetchOutcome): void {
+    for (const { peer, code } of sources) {
+      if (code === 'E_SOURCE_LIED' || code === 'E_SOURCE_PROTOCOL') this.#options.onMisconduct?.({ peer, code, message: `while ${cid} was read from it` })
+    }
   }
 
   async #refusal(peer: PeerId, cid: string, agreementId: string): Promise<RefusalReason | undefined> {

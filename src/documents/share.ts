@@ -6,6 +6,10 @@ import { ENGINES, region } from './resources.ts'
 /** Local hours in minutes since midnight; `from` > `to` spans midnight; no days means every day. */
 const hours = z.strictObject({ days: list(int(0, 6), 7).optional(), fromMinute: int(0, 1439), toMinute: int(0, 1440) })
 
+/** Slower than 1 Mbps, shared by some readers, no part would come in time. */
+export const MIN_UPLOAD_BYTES_PER_SECOND = 125_000
+export const MAX_UPLOAD_BYTES_PER_SECOND = 125_000_000_000
+
 /** What a host lends, to whom and when. Set by its owner with `share`; the core decides every bid by it. */
 export const sharePolicy = z.strictObject({
   /** False: requester only. */
@@ -22,6 +26,8 @@ export const sharePolicy = z.strictObject({
   maxRunMs: int(1, PARAMS.maxRunMs),
   /** Most bytes of input it fetches for one task. */
   maxInputBytes: int(0, PARAMS.maxInputBytes),
+  /** Most that goes out to all readers of inputs and results together; 0 or absent: what the line takes. */
+  uploadBytesPerSecond: z.union([z.literal(0), int(MIN_UPLOAD_BYTES_PER_SECOND, MAX_UPLOAD_BYTES_PER_SECOND)]).exactOptional(),
   /** Serve only these, when not empty; never those denied. */
   allow: list(peerId, 1024),
   deny: list(peerId, 1024),

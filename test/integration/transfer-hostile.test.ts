@@ -4,8 +4,8 @@ import { CID } from 'multiformats/cid'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { cidOfBlock, TRANSFER_PROTOCOL } from '../../protocols/transfer/index.ts'
-import { encodeControl, LAST_PART_HEADER, PART_HEADER } from '../../protocols/transfer/messages.ts'
-import { handleFrames } from '../../protocols/wire/index.ts'
+import { encodeControl, encodeRequest, LAST_PART_HEADER, PART_HEADER } from '../../protocols/transfer/messages.ts'
+import { handleFrames, openFrames } from '../../protocols/wire/index.ts'
 import { seededRandom } from '../helpers/seeded.ts'
 import { Parties, requestOf } from '../helpers/transfer-parties.ts'
 import type { FetchOutcome } from '../../protocols/transfer/index.ts'
@@ -42,8 +42,12 @@ async function hostile(answer: (frames: FrameStream) => Promise<void>): Promise<
   stopHostile = () => handled.stop()
 }
 
+/** What the last fetch blamed on whom. */
+let blamed: string[] = []
+
 async function fetchFrom(cid: string, { maxBytes = 2 ** 30, stallTimeoutMs = 20_000 } = {}): Promise<FetchOutcome> {
-  const reader = await parties.party(1, { stallTimeoutMs })
+  blamed = []
+  const reader = await parties.party(1, { stallTimeoutMs, onMisconduct: ({ peer, code }) => { blamed.push(`${peer.toString()} ${code}`) } })
   const outcome = await reader.transfer.fetchContent(requestOf(cid, [parties.nodes[2]!], { maxBytes }))
   if (!outcome.ok) assert.is(await reader.store.has(cid, { deep: true }), false)
   return outcome
@@ -115,8 +119,21 @@ for (const [what, { answer, code, root }] of Object.entries(lies)) {
       assert.ok(!outcome.ok)
     assert.is(outcome.code, 'E_TRANSFER_NO_SOURCE')
     assert.equal(outcome.sources.map((source) => [source.code, source.misbehaved]), [[code, code === 'E_SOURCE_LIED' || code === 'E_SOURCE_PROTOCOL']])
+    assert.equal(blamed, code === 'E_SOURCE_LIED' || code === 'E_SOURCE_PROTOCOL' ? [`${parties.nodes[2]!.peerId.toString()} ${code}`] : [])
   })
 }
+
+test('a reader that breaks the protocol is named, and one that only leaves is not', async () => {
+  const blame = Promise.withResolvers<string>()
+  const source = await parties.party(0, { onMisconduct: ({ peer, code }) => { blame.resolve(`${peer.toString()} ${code}`) } })
+  const open = (node: number): Promise<FrameStream> => openFrames(parties.nodes[node]!, source.node.peerId, TRANSFER_PROTOCOL, { maxFrameBytes: 4 * MIB, readTimeoutMs: 20_000, writeTimeoutMs: 20_000 }, AbortSignal.timeout(20_000))
+  const leaver = await open(1)
+  await leaver.write(encodeRequest({ kind: 'ask', root: good.cid, agreementId: '', aheadBytes: 0, paced: false }))
+  leaver.abort(new Error('gone'))
+  const breaker = await open(2)
+  await breaker.write(random.bytes(50))
+  assert.is(await blame.promise, `${parties.nodes[2]!.peerId.toString()} E_READER_PROTOCOL`)
+})
 
 test('an honest source mends what a liar began, and nothing wrong is stored', async () => {
   const honest = await parties.party(0)

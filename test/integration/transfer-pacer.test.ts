@@ -1,6 +1,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { DelayWindow, TokenBucket } from '../../protocols/transfer/pacer.ts'
+import { DelayWindow, UploadCap } from '../../protocols/transfer/pacer.ts'
 import { PeerShares } from '../../protocols/transfer/peer-shares.ts'
 import { seededRandom } from '../helpers/seeded.ts'
 
@@ -93,13 +93,45 @@ test('a window at rest forgets what was under way', () => {
   assert.ok(window.mayHave(60_000))
 })
 
+/** Sends `count` parts of 100 bytes, one after the other, and returns when the last may leave. */
+function sendParts(cap: UploadCap, count: number, fromMs: number): number {
+  let nowMs = fromMs
+  for (let i = 0; i < count; i++) nowMs += cap.waitMs(cap.take(100, nowMs), nowMs)
+  return nowMs
+}
+
 test('the cap on upload holds over time, with a burst after a pause', () => {
-  const bucket = new TokenBucket(1000, 250, 0)
-  let nowMs = 0
-  for (let sent = 0; sent < 10_000; sent += 100) nowMs += bucket.take(100, nowMs)
+  const cap = new UploadCap(1000, 0)
+  const nowMs = sendParts(cap, 100, 0)
   assert.ok(nowMs >= 9700 && nowMs <= 9800, `${nowMs}`)
-  assert.is(bucket.take(250, nowMs + 60_000), 0)
-  assert.ok(bucket.take(250, nowMs + 60_000) > 0)
+  assert.is(cap.waitMs(cap.take(250, nowMs + 60_000), nowMs + 60_000), 0)
+  assert.ok(cap.waitMs(cap.take(250, nowMs + 60_000), nowMs + 60_000) > 0)
+})
+
+test('the cap on upload is one for all readers, who wait for each other in turn', () => {
+  const cap = new UploadCap(1000, 0)
+  const tickets = Array.from({ length: 20 }, () => cap.take(100, 0))
+  const waits = tickets.map((ticket) => cap.waitMs(ticket, 0))
+  assert.equal(waits.slice(0, 4), [0, 0, 50, 150])
+  assert.is(waits.at(-1), 1750)
+  assert.is(cap.waitMs(tickets.at(-1)!, 1000), 750)
+})
+
+test('a cap that changes counts at once, also for those that wait', () => {
+  const cap = new UploadCap(undefined, 0)
+  assert.is(sendParts(cap, 1000, 0), 0)
+  cap.setRate(100, 0)
+  const ticket = cap.take(1000, 0)
+  assert.is(cap.waitMs(ticket, 0), 10_000)
+  cap.setRate(1000, 5000)
+  assert.is(cap.waitMs(ticket, 5000), 500)
+  cap.setRate(10, 5000)
+  assert.is(cap.waitMs(ticket, 5000), 50_000)
+  cap.setRate(undefined, 5000)
+  assert.is(cap.waitMs(ticket, 5000), 0)
+  // nothing was saved up while there was none
+  cap.setRate(1000, 60_000)
+  assert.ok(cap.waitMs(cap.take(1000, 60_000), 60_000) >= 750)
 })
 
 test('a peer\'s share is spent, and comes back after an hour; the number of peers counted is bounded', () => {

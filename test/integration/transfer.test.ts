@@ -341,6 +341,30 @@ test('progress is told on both sides', async () => {
   assert.ok(served.every((progress) => progress.cid === cid && progress.agreementId === 'agreed'))
 })
 
+test('the owner\'s cap holds over all readers together, and is lifted while they wait', async () => {
+  const CAP = MIB
+  const source = await parties.party(0, { uploadBytesPerSecond: CAP })
+  const readers = [await parties.party(1), await parties.party(2)]
+  const { cid } = await source.store.importBytes(random.bytes(40 * MIB))
+  const beganMs = performance.now()
+  let receivedBytes = 0
+  const lifted = Promise.withResolvers<number>()
+  const outcomes = await Promise.all(readers.map((reader) => {
+    let had = 0
+    return reader.transfer.fetchContent(requestOf(cid, [source], { onProgress: (progress) => {
+      receivedBytes += progress.receivedBytes - had
+      had = progress.receivedBytes
+      if (receivedBytes < 2 * MIB) return
+      lifted.resolve(performance.now() - beganMs)
+      source.transfer.limitUpload(undefined)
+    } }))
+  }))
+  // under the cap it would take them longer than they are given
+  assert.ok(outcomes.every(({ ok }) => ok))
+  // no sooner than the cap allows, however slow the machine: what left is at least what came
+  assert.ok(await lifted.promise >= (2 * MIB - CAP / 4) / CAP * 1000, `${await lifted.promise}`)
+})
+
 test('many fetches at once, also more than may run, all end well', async () => {
   const source = await parties.party(0, { uploadBytesPerSecond: 2 ** 30 })
   const reader = await parties.party(1)

@@ -40,7 +40,7 @@ test('nothing needs to be configured', async (context) => {
       relayClient: true, relayServer: false, dht: 'auto', local: false, maxConnections: 200
     },
     share: {
-      enabled: true, paused: false, cores: 4, memoryBytes: 4 * 2 ** 30, diskBytes: 10 * 2 ** 30, gpus: false, engines: ['wasm'], region: 'any', maxRunMs: 3_600_000, maxInputBytes: 4 * 2 ** 30,
+      enabled: true, paused: false, cores: 4, memoryBytes: 4 * 2 ** 30, diskBytes: 10 * 2 ** 30, gpus: false, engines: ['wasm'], region: 'any', maxRunMs: 3_600_000, maxInputBytes: 4 * 2 ** 30, uploadBytesPerSecond: 0,
       allow: [], deny: [], hours: [], onlyWhenIdle: false, busyPrograms: [], maxRequesterFaultShare: 0.5
     },
     store: { quotaBytes: 20 * 2 ** 30 },
@@ -50,6 +50,11 @@ test('nothing needs to be configured', async (context) => {
     log: { level: 'info' }
   })
   assert.equal(readdirSync(context.home), [], 'loading writes nothing')
+})
+
+test('the cap on upload is written as links are sold', async (context) => {
+  const { config } = await load(context, { flags: ['share.uploadLimit=20 Mbps'] })
+  assert.is(config.share.uploadBytesPerSecond, 2_500_000)
 })
 
 test('options win over the environment, it over the file, and that over the defaults', async (context) => {
@@ -169,6 +174,9 @@ const BAD: readonly Bad[] = [
   [{ flags: ['share.region=EU West'] }, 'E_CONFIG_VALUE', /share\.region: "EU West"/, /eu-west/],
   [{ flags: ['share.engines=wasm,docker'] }, 'E_CONFIG_VALUE', /share\.engines\[1\]: "docker"/, /wasm, container/],
   [{ flags: ['share.hours=always'] }, 'E_CONFIG_VALUE', /"always" are not hours/, /"22:00-07:00"/],
+  [{ flags: ['share.uploadLimit=20'] }, 'E_CONFIG_UNIT', /share\.uploadLimit: 20 has no unit/, /"20 Mbps", or none/],
+  [{ flags: ['share.uploadLimit=2 MiB'] }, 'E_CONFIG_UNIT', /"2 MiB" is not a speed/, /"20 Mbps"/],
+  [{ flags: ['share.uploadLimit=5 kbps'] }, 'E_CONFIG_RANGE', /"5 kbps" is not between 1\.0 Mbps/, /or none/],
   [{ flags: ['share.maxRequesterFaultShare=50'] }, 'E_CONFIG_RANGE', /50 is not between 0 and 1/, /"5 %"/],
   [{ flags: ['share.allow=me'] }, 'E_CONFIG_VALUE', /share\.allow\[0\]: "me" is not a PeerId/, /12D3KooW/],
   [{ flags: [`share.allow=${PEER}`, `share.deny=${PEER}`] }, 'E_CONFIG_CONFLICT', /share allows and denies/, /Remove it/],
