@@ -121,7 +121,8 @@ export interface LogChunk {
   /** Where in its run's stream the bytes begin: readers merge replicas and retries by it. Without it, chunks of a peer follow each other. */
   offset?: number
 }
-export interface ResultsReport { to: string, files: number, bytes: number, verified: boolean, tasks: { index: number, path: string, verified: boolean, exitCode: number }[] }
+/** `missing`: tasks asked for that have no result yet. */
+export interface ResultsReport { to: string, files: number, bytes: number, verified: boolean, missing: number, tasks: { index: number, path: string, verified: boolean, exitCode: number }[] }
 export interface PeerSummary { peer: string, addresses: string[], latencyMs: number, direction: 'inbound' | 'outbound', completed: number, failed: number, late: number, wrong: number, score: number }
 /** What a provider offers, without the signatures that proved it: those were checked when it came. */
 export type AdView = Omit<Ad, 'identity'> & { identity: Pick<Ad['identity'], 'peer' | 'address' | 'payee'> }

@@ -1,4 +1,4 @@
-import { access, constants, readFile, stat } from 'node:fs/promises'
+import { access, constants, readdir, readFile, stat } from 'node:fs/promises'
 import { resolve } from 'node:path'
 import { clean } from './term/text.ts'
 import { UsageError } from './usage-error.ts'
@@ -36,6 +36,14 @@ export async function targetFolder(path: string, cwd: string): Promise<string> {
   const absolute = resolve(cwd, path)
   const found = await stat(absolute).catch(() => undefined)
   if (found !== undefined && !found.isDirectory()) throw new UsageError('E_FILE_KIND', `${clean(path)} is not a folder`, 'Name a folder, or one that does not exist yet')
+  return absolute
+}
+
+/** Where results of a job that is still to be sent will be written: not there yet, or empty, so that it cannot fail for that afterwards. Throws E_FILE_KIND, E_FILE_EXISTS. */
+export async function freshFolder(path: string, cwd: string): Promise<string> {
+  const absolute = await targetFolder(path, cwd)
+  const entries = await readdir(absolute).catch(() => [])
+  if (entries.length > 0) throw new UsageError('E_FILE_EXISTS', `${clean(path)} is a folder that is not empty: nothing is overwritten`, 'Name one that does not exist yet')
   return absolute
 }
 

@@ -24,6 +24,7 @@ export interface RunWords {
 
 /** The job file that one line stands for. Throws UsageError for files that are not there and pairs that are none. */
 export async function runSpec(words: RunWords, cwd: string): Promise<SubmitRequest> {
+  if (/\.(ya?ml|json)$/i.test(words.file)) throw new UsageError('E_FILE_KIND', `${clean(words.file)} is a job file, not a program`, `\`submit ${clean(words.file)}\` sends it`)
   const module = await realFile(words.file, cwd, 'file')
   const inputs: { path: string, from: string }[] = []
   for (const text of words.in) inputs.push(await readInput(text, cwd))

@@ -1,7 +1,7 @@
 import { formatSize } from '../../src/units.ts'
 import type { NodeStatus, ShareReport } from '../api/contract.ts'
 import { shortId } from '../cli/ids.ts'
-import { FIRST_JOB } from '../cli/views/jobs.ts'
+import { FIRST_JOB } from '../cli/first-job.ts'
 import { plural, truncate } from '../cli/term/text.ts'
 import type { View } from '../cli/term/view.ts'
 

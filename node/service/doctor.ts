@@ -32,18 +32,18 @@ export async function doctor(view: DoctorView): Promise<Check[]> {
   const { bavail, bsize } = await statfs(view.dataDir)
   const { memoryBytes: { lent, free }, storeUsage, engines } = view
   const freeBytes = bavail * bsize
-  const [address, ...more] = view.addresses
+  const ports = [...new Set(view.addresses.flatMap((address) => /\/(?:tcp|udp)\/(\d+)/.exec(address)?.[1] ?? []))]
   return [
-    address === undefined
+    view.addresses.length === 0
       ? check('listening', 'fail', 'this node listens nowhere, so nobody can connect to it', 'Another program may have the port: `hearth config show` has network.port and network.listen, and `hearth up --network.port=0` takes any that is free')
-      : check('listening', 'ok', more.length === 0 ? address : `${address} and ${more.length} more (see \`status\`)`),
+      : check('listening', 'ok', `on port ${ports.join(', ')}; \`status\` lists the addresses`),
     view.peers > 0
       ? check('peers', 'ok', `${view.peers} connected`)
       : check('peers', 'fail', 'no peer is connected, so no job can go out or come in', 'PCs on one network find each other within seconds once `hearth up` runs on both. Elsewhere: `dial ADDRESS` with an address that `status` prints there, and to keep it, add it to network.bootstrap in the configuration'),
     ...view.peers > 0 ? [offersCheck(view.look)] : [],
     clockCheck(view),
     view.publicAddress
-      ? check('reachable', 'ok', 'others can dial this node')
+      ? check('reachable', 'ok', 'it has an address that others on the internet may dial')
       : check('reachable', 'warn', 'no address is known that others on the internet can dial', 'No matter if all your PCs are on one network. Else forward the TCP port of `listening` in your router, turn on UPnP there, or use IPv6'),
     freeBytes > LOW_DISK_BYTES
       ? check('disk', 'ok', `${formatSize(freeBytes)} free`)

@@ -43,14 +43,14 @@ export function estimate(document: JobDocument, ads: readonly KnownAd[], past: I
   const tasks = taskCount(document)
   const judged = ads.map((known) => ({ known, codes: unmet(document, known) }))
   const fit = judged.filter(({ codes }) => codes.length === 0).map(({ known: { ad, latencyMs } }) => ({
-    peer: ad.identity.peer, hardware: `${ad.hardware.cores} cores, ${formatSize(ad.hardware.memoryBytes)}`, region: ad.region, latencyMs, slots: slots(document, ad)
+    peer: ad.identity.peer, hardware: `${ad.hardware.cores} ${ad.hardware.cores === 1 ? 'core' : 'cores'}, ${formatSize(ad.hardware.memoryBytes)}`, region: ad.region, latencyMs, slots: slots(document, ad)
   }))
   const parallel = fit.reduce((sum, row) => sum + row.slots, 0)
   const { resources, replication } = document
   const inputBytes = document.inputs.reduce((sum, input) => sum + input.sizeBytes, 0) + (document.map?.kind === 'files' ? document.map.files.reduce((sum, file) => sum + file.sizeBytes, 0) : 0)
   const warnings: string[] = []
   if (fit.length === 0) warnings.push('Nobody known now can run this; others may answer the offer')
-  else if (fit.length < replication.replicas) warnings.push(`Each task needs ${replication.replicas} different providers, ${fit.length} fit`)
+  else if (fit.length < replication.replicas) warnings.push(`Each task needs ${replication.replicas} different providers, and ${fit.length === 1 ? '1 fits' : `${fit.length} fit`} now: it waits until more come`)
   const durationMs = duration(document, past, parallel)
   if (durationMs !== undefined && durationMs.low > document.limits.totalMs) warnings.push('It will hardly end within limits.total')
   return {

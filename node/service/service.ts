@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { freemem } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
-import { mkdir } from 'node:fs/promises'
+import { mkdir, rmdir } from 'node:fs/promises'
 import type { PeerEvent } from '../../src/core/event.ts'
 import type { JobDocument } from '../../src/documents/job.ts'
 import type { Message } from '../../src/documents/message.ts'
@@ -125,11 +125,13 @@ export class NodeService implements NodeApi {
     const job = this.#job(request.job)
     const to = resolve(request.to)
     const indexes = request.task === undefined ? [...Array.from({ length: job.taskCount }).keys()] : [request.task]
-    const report: ResultsReport = { to, files: 0, bytes: 0, verified: true, tasks: [] }
+    const report: ResultsReport = { to, files: 0, bytes: 0, verified: true, missing: 0, tasks: [] }
     await mkdir(job.taskCount === 1 ? dirname(to) : to, { recursive: true })
     for (const [place, index] of indexes.entries()) {
       const found = await this.#content(job, index, request.unverified === true)
-      if (found === undefined) continue
+      if (found === undefined) { report.missing++; continue }
+      // an empty folder stands for one that is not there: only such a one can be removed so
+      if (job.taskCount === 1) await rmdir(to).catch(() => undefined)
       const path = job.taskCount === 1 ? to : join(to, `task-${String(index).padStart(String(job.taskCount - 1).length, '0')}`)
       try {
         const before = report.bytes

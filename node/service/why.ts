@@ -8,13 +8,13 @@ function verdict(job: Job): string {
   const state = jobState(job)
   const refusals = job.refusals.list().length
   switch (state) {
-    case 'done': return `All ${job.taskCount} tasks are done`
+    case 'done': return job.taskCount === 1 ? 'Its task is done' : `All ${job.taskCount} tasks are done`
     case 'cancelled': return 'You cancelled it'
     case 'failed': return job.state.kind === 'failed' ? `${job.state.error.code}: ${job.state.error.message}` : ''
     case 'tendering': return refusals === 0 ? 'No provider has answered yet' : `No provider has taken it yet; ${refusals} declined`
     case 'running': return waitingCount(job) === 0
       ? 'Every task that is not done runs now'
-      : `${waitingCount(job)} tasks wait for ${job.blocked ? 'a provider that has not tried them' : 'a free place'} among ${job.deals.size} providers`
+      : `${waitingCount(job) === 1 ? '1 task waits' : `${waitingCount(job)} tasks wait`} for ${job.blocked ? 'a provider that has not tried them' : 'a free place'}: ${job.deals.size === 1 ? '1 provider works' : `${job.deals.size} providers work`} on the job`
   }
 }
 
@@ -45,8 +45,8 @@ export function whyIdle(hosting: Hosting, connectedPeers: number, reachable: boo
   if (connectedPeers === 0) hints.push('No peer is connected, so no offer arrives: see `doctor`')
   if (!reachable && connectedPeers > 0) hints.push('No public address is known: requesters elsewhere may not reach this PC; see `doctor`')
   if (closed === undefined && connectedPeers > 0 && total === 0 && running === 0) hints.push('Nobody has offered work of your kind since the start')
-  const sentence = running > 0 ? `It is not idle: ${running} tasks are here`
+  const sentence = running > 0 ? `It is not idle: ${running === 1 ? '1 task is' : `${running} tasks are`} here`
     : closed !== undefined ? `This PC ${closed.message}`
-      : connectedPeers === 0 ? 'No peers' : total === 0 ? 'No offers' : `It declined ${total} offers`
+      : connectedPeers === 0 ? 'No peers' : total === 0 ? 'No offers' : `It declined ${total === 1 ? '1 offer' : `${total} offers`}`
   return { subject: 'idle', verdict: sentence, missing: declines.map(([code, times]) => ({ code, requirement: code, peers: times, wouldFitOtherwise: 0 })), refusals: [], hints }
 }

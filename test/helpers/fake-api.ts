@@ -74,7 +74,7 @@ export class FakeApi implements NodeApi {
   /** What a job's events are; live ones go to `publish`. */
   history: Timestamped[] = []
   logChunks: LogChunk[] = []
-  resultsReport: ResultsReport = { to: '', files: 3, bytes: 5 * MIB, verified: true, tasks: [{ index: 0, path: 'x', verified: true, exitCode: 0 }] }
+  resultsReport: ResultsReport = { to: '', files: 3, bytes: 5 * MIB, verified: true, missing: 0, tasks: [{ index: 0, path: 'x', verified: true, exitCode: 0 }] }
   /** The exit code and state that a submitted job ends with. */
   submitted: { id: string, state: 'done' | 'failed', exitCode: number } = { id: JOBS[0], state: 'done', exitCode: 0 }
   readonly #listeners = new Set<{ job: string | undefined, queue: BoundedQueue<Timestamped> }>()

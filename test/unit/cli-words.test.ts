@@ -1,10 +1,12 @@
 /** Wrong command lines: one error with code and hint, exit code 2, and the node never hears of them. */
 import { mkdtemp, readdir, rm, writeFile, mkdir } from 'node:fs/promises'
+import { readdirSync, readFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { nodeHost } from '../../node/cli/node-host.ts'
+import { ERROR_FAMILIES } from '../../node/cli/topics/errors.ts'
 import { FakeApi } from '../helpers/fake-api.ts'
 import { runCli } from '../helpers/shell.ts'
 
@@ -22,6 +24,8 @@ test.before(async (context) => {
   await writeFile(join(context.dir, 'wide.txt'), 'x'.repeat(5_000))
   await writeFile(join(context.dir, 'a.wasm'), '')
   await mkdir(join(context.dir, 'folder'))
+  await mkdir(join(context.dir, 'full'))
+  await writeFile(join(context.dir, 'full', 'kept'), 'x')
 })
 test.after(async ({ dir }) => rm(dir, { recursive: true }))
 
@@ -114,6 +118,11 @@ const WRONG: [string[], string, RegExp?][] = [
   [['key', 'show', 'file'], 'E_ARGUMENT_EXTRA'],
   [['key', 'import', 'wrong.key'], 'E_KEY_TEXT'],
   [['key', 'import', 'none.key'], 'E_FILE_MISSING'],
+  [['submit', 'a.wasm'], 'E_FILE_KIND', /`run a\.wasm`/],
+  [['estimate', 'a.wasm'], 'E_FILE_KIND', /`run a\.wasm`/],
+  [['run', 'job.yaml'], 'E_FILE_KIND', /`submit job\.yaml`/],
+  [['submit', 'job.yaml', '--to', 'full'], 'E_FILE_EXISTS', /not exist/],
+  [['run', '--out', 'full', 'a.wasm'], 'E_FILE_EXISTS', /not exist/],
   [['key', 'protcet'], 'E_ARGUMENT_VALUE', /"protect"/],
   [['key', 'protect', 'pass.txt'], 'E_ARGUMENT_EXTRA', /--new=FILE/],
   [['key', 'protect', '--new'], 'E_OPTION_VALUE', /FILE/],
@@ -129,6 +138,15 @@ const WRONG: [string[], string, RegExp?][] = [
 
 test('there are enough of them', () => {
   assert.ok(WRONG.length >= 40)
+})
+
+test('every error code of the program belongs to a family that `help CODE` explains', () => {
+  const root = join(import.meta.dirname, '../..')
+  const found = ['src', 'node', 'protocols'].flatMap((room) => readdirSync(join(root, room), { recursive: true, encoding: 'utf8' })
+    .filter((name) => name.endsWith('.ts') && !/^(sim|demo|contracts|payment|dispute|chain)\//.test(name))
+    .flatMap((name) => [...readFileSync(join(root, room, name), 'utf8').matchAll(/'(E_[A-Z0-9_]+)'/g)].map((match) => match[1] ?? '')))
+  assert.ok(found.length > 200)
+  assert.equal([...new Set(found)].filter((code) => code !== 'E_NONE' && !ERROR_FAMILIES.some(({ prefix }) => code.startsWith(prefix))), [])
 })
 
 /** The real configuration and keys, in a folder that must stay as it was. */

@@ -1,4 +1,5 @@
 import { PARAMS } from '../../../src/params.ts'
+import { HearthError } from '../../../src/errors.ts'
 import { resultsShown } from '../byte-progress.ts'
 import { defineCommand } from '../command.ts'
 import { targetFolder } from '../files.ts'
@@ -25,7 +26,10 @@ export const resultsCommand = defineCommand({
     const job = await resolveJob(api, args.job)
     const to = folder ?? await targetFolder(`results-${shortId(job)}`, out.cwd)
     const request = { job, to, ...(args.task === undefined ? {} : { task: args.task }), ...(args.unverified ? { unverified: true } : {}) }
-    const report = await resultsShown(api, request, out)
+    const report = await resultsShown(api, request, out).catch((err: unknown) => {
+      if (!(err instanceof HearthError && err.code === 'E_CONTENT_EXISTS')) throw err
+      throw new HearthError(err.code, err.message, `\`results ${shortId(job)} --to DIR\` writes elsewhere; or move away what is there`, { cause: err })
+    })
     out.result(report, (view) => resultsView(report, view))
   }
 })

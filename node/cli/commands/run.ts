@@ -3,7 +3,7 @@ import { MIB } from '../../../src/units.ts'
 import { untilAborted } from '../../api/until-aborted.ts'
 import { resultsShown, submitShown } from '../byte-progress.ts'
 import { defineCommand } from '../command.ts'
-import { targetFolder } from '../files.ts'
+import { freshFolder } from '../files.ts'
 import { shortId } from '../ids.ts'
 import { LogMerger } from '../../client/log-merger.ts'
 import { runSpec } from '../run-spec.ts'
@@ -50,7 +50,7 @@ export const runCommand = defineCommand({
   async run(api, args, out) {
     if (args.quorum !== undefined && args.replicas !== undefined && args.quorum > args.replicas) throw new UsageError('E_OPTION_CLASH', `--quorum=${args.quorum} needs at least as many --replicas`, `Write --replicas=${args.quorum} or more`)
     const request = await runSpec(args, out.cwd)
-    const folder = args.out === undefined ? undefined : await targetFolder(args.out, out.cwd)
+    const folder = args.out === undefined ? undefined : await freshFolder(args.out, out.cwd)
     const id = await submitShown(api, request, out)
     const output = await stream(api, id, out)
     if (out.signal.aborted) {

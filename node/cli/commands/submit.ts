@@ -1,6 +1,6 @@
 import { resultsShown, submitShown } from '../byte-progress.ts'
 import { defineCommand } from '../command.ts'
-import { targetFolder } from '../files.ts'
+import { freshFolder } from '../files.ts'
 import { followJob } from '../follow-job.ts'
 import { shortId } from '../ids.ts'
 import { readSpec } from '../read-spec.ts'
@@ -30,7 +30,7 @@ export const submitCommand = defineCommand({
   async run(api, { file, detach, to }, out) {
     if (detach && to !== undefined) throw new UsageError('E_OPTION_CLASH', '--detach and --to exclude each other', 'Fetch the results later with `results JOB --to DIR`')
     const request = await readSpec(file, out.cwd)
-    const folder = to === undefined ? undefined : await targetFolder(to, out.cwd)
+    const folder = to === undefined ? undefined : await freshFolder(to, out.cwd)
     const id = await submitShown(api, request, out)
     if (detach) {
       out.result({ job: id }, () => [id])

@@ -28,7 +28,7 @@ export function jobView(job: JobDetail, view: View): string[] {
     ], view),
     '',
     ...section('providers', providersTable(job.providers, view), view),
-    ...section('tasks', tasksTable(job.taskList, view), view),
+    ...section('tasks', tasksTable(job, view), view),
     ...section('timeline', timeline(job, view), view),
     ...next(job, view)
   ]
@@ -68,7 +68,7 @@ function urgency(task: Task): number {
   return task.fraction > 0 || task.peers.length > 0 ? 1 : 2
 }
 
-function tasksTable(tasks: readonly Task[], view: View): string[] {
+function tasksTable({ taskList: tasks, quorum }: JobDetail, view: View): string[] {
   const inner = { ...view, width: view.width - 2 }
   const telling = tasks.length <= MAX_TASKS_SHOWN ? tasks : tasks.filter((task) => urgency(task) < 2)
   const shown = telling.toSorted((a, b) => urgency(a) - urgency(b) || a.index - b.index).slice(0, MAX_TASKS_SHOWN)
@@ -83,7 +83,7 @@ function tasksTable(tasks: readonly Task[], view: View): string[] {
     { title: 'problem', min: 10, keep: 5 }
   ], shown.map((task) => [
     String(task.index),
-    task.state === 'done' ? { text: task.verified ? 'done' : 'unverified', style: task.verified ? 'green' : 'yellow' } : task.state === 'failed' ? { text: 'failed', style: 'red' } : clean(task.state),
+    task.state === 'done' ? doneCell(task, quorum) : task.state === 'failed' ? { text: 'failed', style: 'red' } : clean(task.state),
     task.state === 'done' || task.fraction === 0 ? '' : percent(task.fraction),
     String(task.attempts),
     task.exitCode === undefined ? '' : String(task.exitCode),
@@ -92,6 +92,11 @@ function tasksTable(tasks: readonly Task[], view: View): string[] {
   ]), inner)
   const hidden = tasks.filter((task) => !shown.includes(task))
   return hidden.length === 0 ? lines : [...lines, ...rest(hidden, inner)]
+}
+
+/** A job that takes the first result has nothing to compare it with: that is no fault of a task. */
+function doneCell({ verified }: Task, quorum: number): Cell {
+  return verified || quorum === 1 ? { text: 'done', style: 'green' } : { text: 'unverified', style: 'yellow' }
 }
 
 /** `28 waiting, 20 done`: tasks that are not listed, by state. */

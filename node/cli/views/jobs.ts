@@ -1,4 +1,5 @@
 import type { JobSummary } from '../../api/contract.ts'
+import { FIRST_JOB } from '../first-job.ts'
 import { shortId } from '../ids.ts'
 import { bar } from '../term/bar.ts'
 import { table } from '../term/table.ts'
@@ -8,8 +9,6 @@ import { JOB_MARKS, JOB_WORDS } from './icons.ts'
 import { errorLines } from './error.ts'
 import { remark } from './remark.ts'
 import type { View } from '../term/view.ts'
-
-export const FIRST_JOB = 'submit config/examples/hello/job.yaml'
 
 /** Newest first. */
 export function jobsView(jobs: readonly JobSummary[], total: number, view: View): string[] {

@@ -29,8 +29,14 @@ export function statusView(status: NodeStatus, view: View): string[] {
     ['lends', lending(status)],
     ['your jobs', `${status.jobs.active} active, ${status.jobs.done} done, ${status.jobs.failed} failed`],
     ['memory', formatSize(status.residentBytes)],
-    ...(status.addresses.length === 0 ? [['address', 'none: others cannot reach this node'] as const] : status.addresses.map((address, i) => [i === 0 ? 'address' : '', clean(address)] as const))
+    ...(status.addresses.length === 0 ? [['address', 'none: others cannot reach this node'] as const] : reachableFirst(status.addresses).map((address, i) => [i === 0 ? 'address' : '', clean(address)] as const))
   ], view)
+}
+
+/** What somebody may type elsewhere stands first; addresses of this PC to itself last. */
+function reachableFirst(addresses: readonly string[]): string[] {
+  const isOwn = (address: string): boolean => /^\/ip4\/127\.|^\/ip6\/::1\//.test(address)
+  return [...addresses.filter((address) => !isOwn(address)), ...addresses.filter(isOwn)]
 }
 
 const CHECK_MARKS: Record<Check['state'], { mark: string, style: Style }> = {
@@ -54,11 +60,12 @@ export function checksView(checks: readonly Check[], view: View): string[] {
 }
 
 export function resultsView(report: ResultsReport, view: View): string[] {
-  const verified = report.verified ? { text: 'yes: enough providers agreed', style: 'green' as const } : { text: 'no: these were not compared yet', style: 'yellow' as const }
+  const verified = report.verified ? { text: 'yes: as many providers agree as the job asks for', style: 'green' as const } : { text: 'no: these were not compared yet', style: 'yellow' as const }
   const bad = report.tasks.filter((task) => task.exitCode !== 0)
   return [
     ...fields([
       ['results', report.to],
+      ...(report.missing > 0 ? [['tasks', { text: `${report.tasks.length} of ${report.tasks.length + report.missing}: the others have no result yet`, style: 'yellow' as const }] as const] : []),
       ['files', `${plural(report.files, 'file')}, ${formatSize(report.bytes)}`],
       ['verified', verified]
     ], view),

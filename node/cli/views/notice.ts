@@ -11,7 +11,8 @@ interface Said { mark: string, style: Style, text: string }
 
 function because(code: string, message: string): string {
   const text = clean(message)
-  if (code === 'E_NONE') return text === '' ? '' : `: ${text}`
+  // that a job ended is no fault of its agreements
+  if (code === 'E_NONE' || code === 'E_JOB_ENDED') return text === '' ? '' : `: ${text}`
   return text === '' ? ` (${code})` : `: ${text} (${code})`
 }
 

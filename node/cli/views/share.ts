@@ -8,9 +8,9 @@ import type { Cell } from '../term/table.ts'
 import type { View } from '../term/view.ts'
 
 /** Share of it that runs now, where that makes sense. */
-function inUse(name: string, { reserved, gpus }: ShareReport): string {
+function inUse(name: string, { reserved, gpus, policy, slots }: ShareReport): string {
   switch (name) {
-    case 'cores': return `${Math.round(reserved.cores * 10) / 10} in use`
+    case 'cores': return `${Math.round(reserved.cores * 10) / 10} in use${policy.cores >= slots + 1 ? `; this PC has ${slots}` : ''}`
     case 'memory': return `${formatSize(reserved.memoryBytes)} in use`
     case 'disk': return `${formatSize(reserved.diskBytes)} in use`
     case 'gpus': return gpus.length === 0 ? 'none found' : gpus.map(clean).join(', ')
