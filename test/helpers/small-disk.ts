@@ -72,7 +72,8 @@ export class SmallDisk {
 
   /** After the node on it has ended. */
   async close(): Promise<void> {
-    if (this.#mounted) execFileSync('umount', [this.#dir])
+    // lazily: what a killed node had started may need a moment to end
+    if (this.#mounted) execFileSync('umount', ['-l', this.#dir])
     await rm(this.#dir, { recursive: true, force: true })
   }
 
