@@ -81,12 +81,17 @@ async function positionalValues(spec: PositionalSpec, typed: string, source: Com
     case 'path': return files(typed, source.cwd)
     case 'job': {
       const jobs = await source.api.jobs()
-      return plainOf([...jobs.toSorted((a, b) => b.createdWallMs - a.createdWallMs).flatMap(({ id }) => [shortId(id), id]), 'last', ...(spec.help.includes('idle') ? ['idle'] : [])])
+      return plainOf([...jobs.toSorted((a, b) => b.createdWallMs - a.createdWallMs).flatMap(({ id }) => idsOf(id, typed)), 'last', ...(spec.help.includes('idle') ? ['idle'] : [])])
     }
-    case 'peer': return plainOf((await source.api.peers()).flatMap(({ peer }) => [shortId(peer), peer]))
-    case 'topic': return plainOf([...source.commands.map(({ name }) => name), ...TOPICS.map(({ name }) => name), ...(typed.startsWith('E') ? ERROR_FAMILIES.map(({ prefix }) => prefix) : [])])
+    case 'peer': return plainOf((await source.api.peers()).flatMap(({ peer }) => idsOf(peer, typed)))
+    case 'topic': return [...plainOf([...new Set([...source.commands, ...TOPICS].map(({ name }) => name))]), ...(typed.startsWith('E') ? ERROR_FAMILIES.map(({ prefix }) => ({ text: prefix, open: prefix.endsWith('_') })) : [])]
     case 'text': return []
   }
+}
+
+/** The short id that people read; the long one for who began to type or paste it. */
+function idsOf(id: string, typed: string): string[] {
+  return typed !== '' && id.startsWith(typed) ? [id, shortId(id)] : [shortId(id)]
 }
 
 function shareCandidates(rest: readonly string[], typed: string): Candidate[] {

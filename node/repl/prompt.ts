@@ -31,6 +31,8 @@ export class Prompt {
   #ahead: string[] = []
   #waiting: PromiseWithResolvers<string | undefined> | undefined
   #asking = false
+  /** Tab was pressed, and what it brings is not known yet. */
+  #completing = false
   #closed = false
 
   constructor(options: PromptOptions) {
@@ -112,8 +114,15 @@ export class Prompt {
       removeHistoryDuplicates: true,
       escapeCodeTimeout: 50,
       completer: (line: string, done: (err: Error | null, result: [string[], string]) => void) => {
+        const nothing: [string[], string] = [[], line]
+        // keys that come faster than the answer: it would be put where it does not belong, or twice
+        if (this.#completing) { done(null, nothing); return }
+        this.#completing = true
         // a completion that fails completes nothing
-        complete(line).then((found) => done(null, found), () => done(null, [[], line]))
+        void complete(line).catch(() => nothing).then((found) => {
+          this.#completing = false
+          done(null, editor.line.slice(0, editor.cursor) === line ? found : nothing)
+        })
       }
     })
     editor.on('history', (lines: string[]) => {

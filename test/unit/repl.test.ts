@@ -323,8 +323,9 @@ test('Tab completes commands, options, values, jobs, peers, topics and files', a
     ['why id', ['idle ']],
     ['rate QmX', ['QmXf7Tza ']],
     ['rate QmXf ', []],
-    ['help E_FIT', ['E_FIT_ ']],
-    ['help resu', ['results ', 'resume ', 'results ']],
+    ['help E_FIT', ['E_FIT_']],
+    ['help resu', ['results ', 'resume ']],
+    ['why ', ['hq3k5q2m ', 'hq3zzzzm ', 'abcdefgm ', 'last ', 'idle ']],
     ['submit ren', ['render.yaml ']],
     ['submit wi', ['with\\ space.yaml ']],
     ['submit f', ['frames/']],
@@ -351,6 +352,12 @@ test('Tab works at the prompt, and a node that does not answer completes nothing
   await session.enter('', 'cancelled hq3k5q2m')
   api.jobs = async () => { throw new Error('no') }
   await session.type(`job h${TAB}x`, 'job hx')
+})
+
+test('Tab pressed twice completes once', async ({ open }) => {
+  const session = await open(new FakeApi())
+  await session.type(`cancel hq3k${TAB}${TAB}`, 'hq3k5q2m ')
+  await session.enter('', 'cancelled hq3k5q2m')
 })
 
 test('words are cut as in a shell, and quoted back', () => {
