@@ -42,7 +42,8 @@ export class Driver {
   #checkedMonoMs = performance.now()
   #checkedWallMs = Date.now()
   #stopped = false
-  #idle: (() => void)[] = []
+  #idle: PromiseWithResolvers<void>[] = []
+  #failure: Error | undefined
 
   constructor(options: DriverOptions) {
     this.#options = options
@@ -60,14 +61,18 @@ export class Driver {
     this.#armTimer()
   }
 
-  /** Resolves when every event so far is committed and its effects have left. */
+  /** Resolves when every event so far is committed and its effects have left; rejects when the store failed instead. */
   async settled(): Promise<void> {
+    if (this.#failure !== undefined) throw this.#failure
     if (this.#pending.length === 0 && !this.#flushing) return
-    await new Promise<void>((resolve) => { this.#idle.push(resolve) })
+    const idle = Promise.withResolvers<void>()
+    this.#idle.push(idle)
+    await idle.promise
   }
 
   async stop(): Promise<void> {
-    await this.settled()
+    // a store that failed was told of already
+    await this.settled().catch(() => undefined)
     this.#stopped = true
     clearInterval(this.#clock)
     clearTimeout(this.#timer)
@@ -84,7 +89,7 @@ export class Driver {
       for (const { effects } of steps) for (const effect of effects) this.#leave(effect)
     }
     this.#flushing = false
-    for (const resolve of this.#idle.splice(0)) resolve()
+    for (const { resolve } of this.#idle.splice(0)) resolve()
   }
 
   async #commit(writes: Write[]): Promise<boolean> {
@@ -93,12 +98,22 @@ export class Driver {
     try {
       await store.commit(writes, { sync: false })
     } catch (err) {
-      this.#stopped = true
+      this.#fail(err instanceof Error ? err : new Error(String(err)))
       onStoreFailure(err)
       return false
     }
     faultPoint('after-commit')
     return true
+  }
+
+  /** Whoever waits for what was not written is told so, now and later. */
+  #fail(failure: Error): void {
+    this.#failure = failure
+    this.#stopped = true
+    this.#pending = []
+    clearInterval(this.#clock)
+    clearTimeout(this.#timer)
+    for (const { reject } of this.#idle.splice(0)) reject(failure)
   }
 
   #leave(effect: Effect): void {

@@ -91,7 +91,8 @@ export class Notices {
     this.#timer = undefined
     const entries = this.#unsaved
     this.#unsaved = []
-    if (entries.length > 0) this.#saving = this.#saving.then(() => this.#store.appendTimeline(entries))
+    // a timeline is for people: a disk that does not take it ends nothing, and the peer's own records say so themselves
+    if (entries.length > 0) this.#saving = this.#saving.then(() => this.#store.appendTimeline(entries)).catch(() => undefined)
     await this.#saving
   }
 

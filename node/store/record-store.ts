@@ -51,11 +51,16 @@ export class RecordStore {
     return records
   }
 
-  /** One atomic batch. `sync` waits for the disk itself: for what concerns money. */
+  /** One atomic batch. `sync` waits for the disk itself: for what concerns money. Throws E_STORE. */
   async commit(writes: readonly Write[], options: { sync: boolean }): Promise<void> {
-    await this.#db.batch(writes.map((write) => write.kind === 'put'
+    const batch = writes.map((write) => write.kind === 'put'
       ? { type: 'put' as const, key: RECORDS + write.key, value: serialize(write.value) }
-      : { type: 'del' as const, key: RECORDS + write.key }), { sync: options.sync })
+      : { type: 'del' as const, key: RECORDS + write.key })
+    try {
+      await this.#db.batch(batch, { sync: options.sync })
+    } catch (err) {
+      throw new HearthError('E_STORE', `the node's records cannot be written: ${err instanceof Error ? err.message : String(err)}`, 'Make room on the disk of the data folder, then start the node again: it goes on where it was', { cause: err })
+    }
   }
 
   /** Appends to a job's timeline; `order` keeps entries of one millisecond apart. */

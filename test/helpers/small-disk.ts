@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { copyFile, mkdtemp, rm, statfs, writeFile } from 'node:fs/promises'
+import { copyFile, mkdtemp, open, rm, statfs, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { KIB, MIB } from '../../src/units.ts'
@@ -57,6 +57,21 @@ export class SmallDisk {
     await writeFile(this.#filler, randomBytes(QUOTA_MIB * MIB - LEFT_OF_QUOTA_BYTES))
     await copyFile(join(EXAMPLES, 'hello/hello.wasm'), join(this.#dir, 'hello.wasm'))
     await api.submit({ spec: { engine: 'wasm', module: './hello.wasm', inputs: { large: './somebody-else' }, placement: { allow: [(await api.status()).peer] } }, baseDir: this.#dir })
+  }
+
+  /** Fills it to the last byte. False where nothing could be mounted: a quota does not bind a node's records. */
+  async brim(): Promise<boolean> {
+    if (!this.#mounted) return false
+    const chunk = new Uint8Array(64 * KIB)
+    const file = await open(this.#filler, 'a')
+    try {
+      for (;;) await file.write(chunk)
+    } catch (err) {
+      if (err instanceof Error && 'code' in err && err.code === 'ENOSPC') return true
+      throw err
+    } finally {
+      await file.close()
+    }
   }
 
   /** Makes room again, and returns the node with it. */

@@ -2,7 +2,8 @@
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Cluster } from '../../node/demo/cluster.ts'
-import { ended, happens, LENDS, LENDS_NOTHING, MODULES, startProvider, taskNotice } from '../helpers/cluster.ts'
+import { HearthError } from '../../src/errors.ts'
+import { ended, happens, LENDS, LENDS_NOTHING, MODULES, restart, startProvider, taskNotice } from '../helpers/cluster.ts'
 import { SmallDisk } from '../helpers/small-disk.ts'
 
 interface Context { cluster: Cluster, disk: SmallDisk | undefined }
@@ -14,7 +15,7 @@ test.after.each(async ({ cluster, disk }) => {
 })
 
 /** Results of 800 KB, each another. */
-const job = (more: Record<string, unknown> = {}): Record<string, unknown> => ({ engine: 'wasm', module: './compute.wasm', args: ['{index}'], map: { range: [1, 5] }, outputs: ['values.bin'], limits: { queue: '60 s', run: '60 s', total: '2 m' }, ...more })
+const job = (more: Record<string, unknown> = {}): Record<string, unknown> => ({ engine: 'wasm', module: './compute.wasm', args: ['{index}'], map: { range: [1, 5] }, outputs: ['values.bin'], limits: { queue: '60 s', run: '30 s', total: '60 s' }, ...more })
 
 test('a provider without room on its disk gives its tasks back unblamed, and works again when there is some', async (context) => {
   const { cluster } = context
@@ -53,6 +54,32 @@ test('results wait at their provider while the requester\'s disk is full, and no
   const detail = await ended(again, id)
   assert.is(detail.state, 'done', JSON.stringify(detail.error))
   assert.equal(detail.taskList.map(({ attempts }) => attempts), [1, 1, 1, 1])
+})
+
+/** Small records that are written until the disk takes no more; each is confirmed only once it is written. */
+const MAX_RECORDS = 20_000
+
+test('a node whose records find no room confirms nothing more, says why, and goes on where it was when there is room', async (context) => {
+  const { cluster } = context
+  const disk = context.disk = await SmallDisk.open()
+  const you = await cluster.start({ name: 'you', flags: LENDS_NOTHING })
+  const ada = await startProvider(cluster, you, 'ada', disk.setup)
+  const first = await you.api.submit({ spec: job(), baseDir: MODULES })
+  assert.is((await ended(you, first.job)).state, 'done')
+  if (!await disk.brim()) return
+  const confirmed = async (): Promise<number> => {
+    for (let i = 0; i < MAX_RECORDS; i++) await ada.api.rate({ peer: you.peer, stars: 1 + i % 5 })
+    return MAX_RECORDS
+  }
+  const refusal = await confirmed().then(() => undefined, (err: unknown) => err)
+  assert.is(refusal instanceof HearthError && refusal.code, 'E_STORE')
+  await ada.kill('SIGKILL')
+  await disk.free(cluster, ada, { flags: LENDS })
+  const again = await restart(cluster, ada, { flags: LENDS, bootstrap: [you.address] })
+  assert.is(again.peer, ada.peer)
+  const second = await you.api.submit({ spec: job(), baseDir: MODULES })
+  const detail = await ended(you, second.job)
+  assert.is(detail.state, 'done', JSON.stringify(detail.error))
 })
 
 test.run()
