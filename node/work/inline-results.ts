@@ -5,6 +5,8 @@ import { readSmallDag, walkSmallDag } from '../content/small-dag.ts'
 
 /** Blocks that came with reveals and wait for the vote. Above this the oldest leave: they can be fetched. */
 const MAX_WAITING_BYTES = 4 * MIB
+/** Results that wait so, however small: anybody may say to reveal one. As many as a busy requester has in the vote at once. */
+const MAX_WAITING = 1024
 
 export interface InlineStore {
   getBlock(cid: string): Promise<Uint8Array | undefined>
@@ -40,7 +42,7 @@ export class InlineResults {
     this.#waiting.set(content, { blocks, bytes })
     this.#bytes += bytes
     for (const oldest of this.#waiting.keys()) {
-      if (this.#bytes <= MAX_WAITING_BYTES) break
+      if (this.#bytes <= MAX_WAITING_BYTES && this.#waiting.size <= MAX_WAITING) break
       this.#drop(oldest)
     }
     return reveal
@@ -52,6 +54,11 @@ export class InlineResults {
     const dag = waiting === undefined ? undefined : await readSmallDag(content, waiting)
     if (dag === undefined) return
     await Promise.all([...dag].map(async ([cid, bytes]) => { await this.#store.putBlock(cid, bytes) }))
+  }
+
+  /** Results waiting now. */
+  get waiting(): number {
+    return this.#waiting.size
   }
 
   #drop(content: string): readonly Uint8Array[] | undefined {
