@@ -48,7 +48,9 @@ function providerViews(job: Job): JobDetail['providers'] {
     for (const { provider, state } of task.replicas) {
       const tally = tallies.get(provider) ?? { state: 'gone', tasks: 0, done: 0, wrong: 0, failed: 0 }
       tally.tasks++
-      if (state.kind === 'accepted') tally.done++
+      // that all agree on a failure makes the task no success
+      if (state.kind === 'accepted' && task.state.kind !== 'failed') tally.done++
+      if (state.kind === 'accepted' && task.state.kind === 'failed') tally.failed++
       if (state.kind === 'rejected') tally.wrong++
       if (state.kind === 'failed' || state.kind === 'lost' && state.code.startsWith('E_PEER')) tally.failed++
       tallies.set(provider, tally)

@@ -25,6 +25,8 @@ export function whyJob(job: Job, connectedPeers: number): WhyReport {
   const decisive = missing.find(({ wouldFitOtherwise }) => wouldFitOtherwise > 0)
   if (decisive !== undefined && job.done === 0) hints.push(`${decisive.wouldFitOtherwise} of ${job.refusals.list().length} peers meet everything but ${decisive.code}: ${decisive.requirement}`)
   if (connectedPeers === 0) hints.push('This node has no peers: see `doctor`, or `dial` one')
+  const { engine, placement } = job.document
+  if (connectedPeers > 0 && jobState(job) === 'tendering' && job.refusals.list().length === 0) hints.push(`No known peer serves ${engine.kind === 'wasm' ? 'WebAssembly' : engine.kind} jobs${placement.regions === undefined ? '' : ` in ${placement.regions.join(', ')}`} now: \`ads\` shows what peers offer. The job waits for one until its limits.queue is over`)
   const { replicas } = job.document.replication
   if (job.blocked && replicas > 1) hints.push(`Each task needs ${replicas} different providers; ${job.deals.size} work on the job now`)
   for (const task of job.tasks.values()) {

@@ -36,7 +36,9 @@ function headLine(model: JobModel, view: View): string {
 
 function progressLine(model: JobModel, view: View): string {
   if (model.state === 'tendering' && model.providers.size === 0) {
-    const { asked, bids, declines } = model.tender
+    const { round, asked, bids, declines } = model.tender
+    // one empty round is soon over; more of them are worth a word
+    if (asked === 0 && round > 1) return view.paint('yellow', `  ${truncate(`nobody to ask yet: no known peer serves such jobs. It keeps looking; \`why ${shortId(model.id)}\` says more`, view.width - 2)}`)
     return view.paint('dim', `  ${asked === 0 ? 'asking the market' : `${plural(asked, 'provider')} asked, ${plural(bids, 'bid')}, ${plural(declines, 'refusal')}`}`)
   }
   const rate = model.rate(view.nowWallMs)

@@ -22,7 +22,7 @@ export class JobModel {
   readonly done = new Set<number>()
   readonly providers = new Map<string, ProviderLive>()
   readonly caught: string[] = []
-  tender = { asked: 0, bids: 0, declines: 0 }
+  tender = { round: 0, asked: 0, bids: 0, declines: 0 }
   /** Newest last. */
   readonly recent: Timestamped[] = []
   readonly #completedWallMs: number[] = []
@@ -64,7 +64,7 @@ export class JobModel {
   #count(notice: Timestamped): void {
     switch (notice.kind) {
       case 'job': this.state = notice.state; break
-      case 'tender': this.tender = { asked: notice.asked, bids: notice.bids, declines: notice.declines }; break
+      case 'tender': this.tender = { round: notice.round, asked: notice.asked, bids: notice.bids, declines: notice.declines }; break
       case 'task': this.#task(notice); break
       case 'caught': {
         const provider = this.#provider(notice.peer)

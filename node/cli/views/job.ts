@@ -1,3 +1,4 @@
+import type { ErrorShape } from '../../../src/errors.ts'
 import type { JobDetail } from '../../api/contract.ts'
 import { shortId } from '../ids.ts'
 import { percent } from '../term/bar.ts'
@@ -88,10 +89,15 @@ function tasksTable({ taskList: tasks, quorum }: JobDetail, view: View): string[
     String(task.attempts),
     task.exitCode === undefined ? '' : String(task.exitCode),
     task.peers.map(shortId).join(' '),
-    task.error === undefined ? '' : { text: `${task.error.code}: ${clean(task.error.message)}`, style: 'red' }
+    task.error === undefined ? '' : { text: problem(task.error), style: 'red' }
   ]), inner)
   const hidden = tasks.filter((task) => !shown.includes(task))
   return hidden.length === 0 ? lines : [...lines, ...rest(hidden, inner)]
+}
+
+function problem({ code, message }: ErrorShape): string {
+  const text = clean(message)
+  return text.includes(code) ? text : `${code}: ${text}`
 }
 
 /** A job that takes the first result has nothing to compare it with: that is no fault of a task. */

@@ -13,7 +13,8 @@ function because(code: string, message: string): string {
   const text = clean(message)
   // that a job ended is no fault of its agreements
   if (code === 'E_NONE' || code === 'E_JOB_ENDED') return text === '' ? '' : `: ${text}`
-  return text === '' ? ` (${code})` : `: ${text} (${code})`
+  if (text === '') return ` (${code})`
+  return text.includes(code) ? `: ${text}` : `: ${text} (${code})`
 }
 
 const TASK_SAYS: Record<Extract<Notice, { kind: 'task' }>['state'], Said> = {
