@@ -12,6 +12,8 @@ export const DEV_CHAIN_ID = 31_337
 const START_MS = 20 * SECOND_MS
 /** What anvil says is kept to tell why it did not start. */
 const MAX_WORDS = 4096
+/** A computer that fails loses no more of the chain than this. */
+const DUMP_EVERY_S = 15
 
 const PLATFORM: Record<string, string> = { linux: 'linux', darwin: 'darwin', win32: 'win32' }
 const ARCH: Record<string, string> = { x64: 'amd64', arm64: 'arm64' }
@@ -20,9 +22,11 @@ export interface AnvilOptions {
   /** 0, the default, lets the system choose. */
   port?: number
   chainId?: number
-  /** Seconds between blocks; a block a transaction when left out. */
+  /** Seconds between blocks, besides the one that each transaction gets; only those when left out. */
   blockTimeS?: number
-  /** A file that the state is loaded from, and dumped to when it ends. */
+  /** Blocks come only when asked for by evm_mine or anvil_mine. */
+  mineByHand?: boolean
+  /** A file that the state is loaded from, and dumped to every few seconds and when it ends. */
   statePath?: string
   accounts?: number
 }
@@ -48,10 +52,12 @@ function binary(): string {
 }
 
 /** Starts a local EVM chain on loopback. Throws E_DEVNET_BINARY, E_DEVNET_START. */
-export async function startAnvil({ port = 0, chainId = DEV_CHAIN_ID, blockTimeS, statePath, accounts = 10 }: AnvilOptions = {}): Promise<Anvil> {
+export async function startAnvil({ port = 0, chainId = DEV_CHAIN_ID, blockTimeS, mineByHand = false, statePath, accounts = 10 }: AnvilOptions = {}): Promise<Anvil> {
   const child = spawn(binary(), [
     '--host', '127.0.0.1', '--port', String(port), '--chain-id', String(chainId), '--accounts', String(accounts), '--mnemonic', DEV_MNEMONIC,
-    ...blockTimeS === undefined ? [] : ['--block-time', String(blockTimeS)], ...statePath === undefined ? [] : ['--state', statePath]
+    ...blockTimeS === undefined ? [] : ['--block-time', String(blockTimeS), '--mixed-mining'], ...mineByHand ? ['--no-mining'] : [],
+    // a client reads the state at a confirmed block, which may be one of before a restart
+    ...statePath === undefined ? [] : ['--state', statePath, '--state-interval', String(DUMP_EVERY_S), '--preserve-historical-states']
   ], { stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true })
   let words = ''
   const listening = new Promise<number>((resolve) => {

@@ -94,8 +94,7 @@ export const brokerCode = {
     [refund.agreement, refund.provider, refund.requester, refund.amount, refund.expiry], refundSignature,
     [statement.agreement, statement.provider, statement.requester, statement.sequence, statement.paid], statementSignature
   ]),
-  collectRefund: (agreement: string, provider: string, requester: string) => abi.encodeFunctionData('collectRefund', [agreement, provider, requester]),
-  deploy: (terms: BrokerTerms) => abi.encodeDeploy([[terms.delaySec, terms.graceSec, terms.feeBps, terms.feeRecipient]])
+  collectRefund: (agreement: string, provider: string, requester: string) => abi.encodeFunctionData('collectRefund', [agreement, provider, requester])
 } as const
 
 export const tokenCode = {

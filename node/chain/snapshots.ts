@@ -77,11 +77,15 @@ export class Snapshots {
   /** Keeps an account up to date for `forMs` from now; the one used longest ago goes when there are too many. */
   add(address: string, { signers = [], forMs = WATCH_MS }: { signers?: readonly string[], forMs?: number } = {}): void {
     const key = address.toLowerCase()
-    const known = this.#watched.get(key)
-    const until = this.#options.nowMs() + Math.min(forMs, MAX_WATCH_MS)
-    const all = [...new Set([...known?.signers ?? [], ...signers.map((signer) => signer.toLowerCase())])].slice(-MAX_SIGNERS)
-    const isNew = known === undefined || all.length !== known.signers.length
-    this.#watched.set(key, { signers: all, until: Math.max(until, known?.until ?? 0), used: ++this.#uses, snapshot: isNew ? undefined : known.snapshot, seenMs: known?.seenMs ?? 0 })
+    const watched = this.#watched.get(key) ?? { signers: [], until: 0, used: 0, snapshot: undefined, seenMs: 0 }
+    watched.until = Math.max(watched.until, this.#options.nowMs() + Math.min(forMs, MAX_WATCH_MS))
+    watched.used = ++this.#uses
+    const unknown = signers.map((signer) => signer.toLowerCase()).filter((signer) => !watched.signers.includes(signer))
+    if (unknown.length > 0) {
+      watched.signers = [...watched.signers, ...unknown].slice(-MAX_SIGNERS)
+      watched.snapshot = undefined
+    }
+    this.#watched.set(key, watched)
     if (this.#watched.size > MAX_WATCHED) this.#evict()
   }
 
@@ -140,7 +144,7 @@ export class Snapshots {
 }
 
 function isSameState(a: AccountSnapshot, b: AccountSnapshot): boolean {
-  const text = ({ block: _, ...rest }: AccountSnapshot): string => JSON.stringify(rest, (_key, value: unknown) => typeof value === 'bigint' ? String(value) : value)
+  const text = (of: AccountSnapshot): string => JSON.stringify({ ...of, block: undefined }, (_key, value: unknown) => typeof value === 'bigint' ? String(value) : value)
   return text(a) === text(b)
 }
 
