@@ -2,13 +2,11 @@ import { z } from 'zod'
 import { documentCodec } from '../codec/document.ts'
 import { bytes32, errorCode, int, list, signature65, text, wei } from '../codec/schema.ts'
 import { paymentStateSchema } from './state.ts'
-import { MAX_OPEN_COMMITS, MAX_TICKETS } from './terms.ts'
+import { MAX_LOTS, MAX_OPEN_COMMITS, MAX_TICKETS } from './terms.ts'
 import { chainTimeSec, ticketSchema } from './ticket.ts'
 
 /** What payer and provider say to each other about money. `signature` is filled by the sender's driver, checked by the receiver's. */
 
-/** A window of commits spans few expiries: they are rounded to a sixteenth of a ticket's life. */
-const MAX_LOTS = 20
 /** All open commits, a state and a signature. */
 const MAX_PAY_MESSAGE_BYTES = 48 * 1024
 

@@ -2,7 +2,7 @@ import type { StoredRecord } from '../core/effect.ts'
 import type { Turn } from '../core/turn.ts'
 import type { Draws } from './draws.ts'
 import type { CommitLot } from './message.ts'
-import { MAX_OPEN_COMMITS, MAX_TICKETS, renewBelowSec } from './terms.ts'
+import { MAX_LOTS, MAX_OPEN_COMMITS, MAX_TICKETS, renewBelowSec } from './terms.ts'
 import type { PaymentTerms } from './terms.ts'
 
 export const CREDITED_PREFIX = 'credited/'
@@ -96,16 +96,16 @@ export class Offered {
     if (kept > 0) this.#pieces = this.#pieces.slice(kept)
   }
 
-  /** All open commits, in lots of one expiry and consecutive numbers. */
-  lots(max: number): CommitLot[] {
+  /** The newest open commits, at most `maxCommits`, in lots of one expiry and consecutive numbers. */
+  lots(maxCommits: number): CommitLot[] {
+    const newest = [...this.#open].slice(-maxCommits)
     const lots: CommitLot[] = []
-    for (const [index, { commit, expirySec }] of this.#open) {
+    for (const [index, { commit, expirySec }] of newest) {
       const last = lots.at(-1)
       if (last !== undefined && last.expirySec === expirySec && last.first + last.commits.length === index) last.commits.push(commit)
-      else if (lots.length < max) lots.push({ first: index, expirySec, commits: [commit] })
-      else break
+      else lots.push({ first: index, expirySec, commits: [commit] })
     }
-    return lots
+    return lots.slice(-MAX_LOTS)
   }
 
   forget(turn: Turn): void {

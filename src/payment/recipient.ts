@@ -17,15 +17,15 @@ import { Offered } from './offered.ts'
 import type { OfferedRecord } from './offered.ts'
 import type { Post } from './post.ts'
 import type { PaymentState } from './state.ts'
-import { redeemMarginSec } from './terms.ts'
+import { redeemMarginSec, ticketsAhead } from './terms.ts'
 import type { PaymentTerms } from './terms.ts'
 import { contextOf, expectedOf, jobDigest, toWei } from './ticket.ts'
 import type { Expected, Ticket, TicketHasher } from './ticket.ts'
 import type { Winner, Winners } from './winners.ts'
 
 export const RECIPIENT_PREFIX = 'earn/'
-/** As the wire takes them. */
-const MAX_LOTS = 20
+/** Commits an acknowledgement carries, or what pays the units ahead if that is more: it always has one that the payer does not know. */
+const COMMITS_A_CREDIT = 16
 
 /** Who pays us for what; fixed for the agreement's life. */
 export type Earning = {
@@ -134,8 +134,9 @@ export class Recipient {
     return dueFor(this.#record.terms, this.#record.work, 0) - this.credit
   }
 
+  /** The newest commits that a ticket may use. */
   get lots(): CommitLot[] {
-    return this.#offered.lots(MAX_LOTS)
+    return this.#offered.lots(Math.max(COMMITS_A_CREDIT, ticketsAhead(this.#record.terms)))
   }
 
   get size(): number {

@@ -17,6 +17,8 @@ export const DEFAULT_REFUND = 5000
 export const DEFAULT_OPEN_COMMITS = 8
 /** 34 bytes each on the wire, so that a message with all of them stays far below its cap. */
 export const MAX_OPEN_COMMITS = 1024
+/** Lots in a message, each of one expiry and consecutive numbers: reordered tickets leave holes. */
+export const MAX_LOTS = 64
 /** A payer remembers every commit that it used under an agreement: 5 MiB at most. A longer job gets a new agreement. */
 export const MAX_TICKETS = 65_536
 /** Quantities are summed as doubles, exactly. */

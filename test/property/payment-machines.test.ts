@@ -7,8 +7,12 @@ import { payMessageCodec } from '../../src/payment/message.ts'
 import type { PayMessage, PayMessageOf } from '../../src/payment/message.ts'
 import { ticketsAhead } from '../../src/payment/terms.ts'
 import type { PaymentTerms } from '../../src/payment/terms.ts'
-import { expectedOf, fromWei, toWei } from '../../src/payment/ticket.ts'
-import { PaymentWorld, START_WALL_MS, TERMS } from './payment-world.ts'
+import { contextOf, expectedOf, fromWei, jobDigest, toWei } from '../../src/payment/ticket.ts'
+import type { Ticket } from '../../src/payment/ticket.ts'
+import type { PayerFunds } from '../../src/payment/choose.ts'
+import { nativeHasher } from '../../node/keys/index.ts'
+import { signDigest } from '../../node/keys/money.ts'
+import { JOB, PAYER_KEY, PaymentWorld, START_WALL_MS, TERMS } from './payment-world.ts'
 import type { Cut, Side, WorldOptions } from './payment-world.ts'
 
 const UNIT = TERMS.unit.size
@@ -167,7 +171,7 @@ test('with any terms and in any order of work, loss, repetition, restarts and ve
 })
 
 test('a thousand tickets in any order are each credited once', () => {
-  const world = new PaymentWorld({ terms: { ...TERMS, openCommits: 1024, aheadUnits: 1000, prepayCapWei: 10n ** 18n } })
+  const world = new PaymentWorld({ plain: true, terms: { ...TERMS, openCommits: 1024, aheadUnits: 1000, prepayCapWei: 10n ** 18n } })
   world.open()
   world.deliver()
   const tickets = world.mail.filter(({ message }) => message.kind === 'ticket')
@@ -331,6 +335,133 @@ test('a ticket on a commit that has one already is refused, and the first stands
   assert.equal([world.recipient.tickets, world.recipient.wins], [tickets, wins])
 })
 
+/** The first ticket of a fresh world, still on its way, with its payer's good signature under whatever `change` makes of it. */
+function forged(change: (ticket: Ticket, world: PaymentWorld) => Partial<Ticket>): { world: PaymentWorld, code: string } {
+  const world = new PaymentWorld()
+  world.open()
+  world.deliver()
+  const at = world.mail.findIndex(({ message }) => message.kind === 'ticket')
+  const message = world.mail[at]!.message as PayMessageOf<'ticket'>
+  const ticket = { ...message.ticket, ...change(message.ticket, world) }
+  world.mail[at] = { to: 'provider', message: { ...message, ticket, signature: signDigest(PAYER_KEY, world.tickets.digest(ticket)) } }
+  world.deliver(at)
+  return { world, code: world.provider.refusals[0] ?? world.provider.outcomes[0] ?? '' }
+}
+
+/** The field's bytes moved by one, either way, as an encoder without fixed widths would confuse them. */
+function shifted(value: Ticket[keyof Ticket]): Ticket[keyof Ticket][] {
+  if (typeof value === 'bigint') return [value << 8n, value >> 8n]
+  if (typeof value === 'number') return [value * 256, Math.floor(value / 256)]
+  const hex = value.slice(2)
+  return [`0x${hex.slice(2)}00`, `0x00${hex.slice(0, -2)}`]
+}
+
+test('a ticket any of whose fields is another than offered is refused, though its payer signed it', () => {
+  const fields = ['payer', 'payee', 'faceValueWei', 'winProb', 'expirySec', 'commit', 'context'] as const
+  for (const field of fields) {
+    for (const way of [0, 1]) {
+      const { world, code } = forged((ticket) => ({ [field]: field === 'winProb' || field === 'faceValueWei' ? BigInt.asUintN(field === 'winProb' ? 64 : 128, shifted(ticket[field])[way] as bigint) : shifted(ticket[field])[way] }))
+      assert.is(code, 'E_TICKET_FIELD', `${field} ${way}`)
+      assert.is(world.recipient.tickets, 0)
+      assert.is(world.provider.winners.size, 0)
+    }
+  }
+  // the rest of the ways that others were cheated with
+  const cheats: ((ticket: Ticket, world: PaymentWorld) => Partial<Ticket>)[] = [
+    () => ({ expirySec: 0 }), () => ({ expirySec: 9_000_000_000 }), ({ expirySec }) => ({ expirySec: expirySec + 1 }), ({ expirySec }) => ({ expirySec: expirySec - 1 }),
+    // a larger prize less often, worth the same: fewer winners than agreed, and more than the bond carries
+    ({ faceValueWei, winProb }) => ({ faceValueWei: faceValueWei * 2n, winProb: (winProb + 1n) / 2n - 1n }),
+    ({ faceValueWei, winProb }) => ({ faceValueWei: faceValueWei / 2n, winProb: (winProb + 1n) * 2n - 1n }),
+    // another open commit, or the context of the next payment
+    (_, { recipient }) => ({ commit: recipient.lots[0]!.commits[1]! }),
+    (_, { recipient }) => ({ context: contextOf(nativeHasher, jobDigest(JOB), recipient.id, 1) })
+  ]
+  for (const cheat of cheats) assert.is(forged(cheat).code, 'E_TICKET_FIELD')
+  // another salt is another ticket: as good as the first, and the only one
+  assert.match(forged(() => ({ salt: `0x${'77'.repeat(32)}` })).code, /^(won|lost)$/)
+})
+
+test('a ticket whose signature is not the payer\'s is never drawn', () => {
+  const world = new PaymentWorld()
+  world.open()
+  world.deliver()
+  const at = world.mail.findIndex(({ message }) => message.kind === 'ticket')
+  const message = world.mail[at]!.message as PayMessageOf<'ticket'>
+  world.mail[at] = { to: 'provider', message: { ...message, ticket: { ...message.ticket, salt: `0x${'77'.repeat(32)}` } } }
+  world.deliver(at)
+  assert.equal(world.provider.refusals, ['E_SIGNATURE'])
+  assert.is(world.recipient.tickets, 0)
+})
+
+test('numbers that were not offered, or are long forgotten, are refused before anything is hashed', () => {
+  const world = new PaymentWorld({ terms: { ...TERMS, openCommits: 40, aheadUnits: 30, prepayCapWei: 10n ** 18n } })
+  world.open()
+  world.deliver()
+  const { message } = world.mail.find(({ message }) => message.kind === 'ticket')!
+  let hashed = 0
+  const counting = { ...nativeHasher, keccak256: (data: Uint8Array) => { hashed++; return nativeHasher.keccak256(data) } }
+  const codeAt = (index: number): string => {
+    const screened = world.recipient.screen(counting, { ...message as PayMessageOf<'ticket'>, index }, world.funds, world.now('provider'))
+    return screened.ok ? 'ok' : screened.code
+  }
+  assert.is(codeAt(40), 'E_TICKET_UNOFFERED')
+  assert.is(codeAt(65_535), 'E_TICKET_UNOFFERED')
+  assert.is(hashed, 0)
+  world.deliverAll()
+  for (let i = 1; world.recipient.tickets < 2100 && i < 100; i++) {
+    world.payer.step((turn) => { world.sender.worked(turn, i * 30 * UNIT) })
+    world.deliverAll()
+  }
+  hashed = 0
+  assert.is(codeAt(0), 'E_TICKET_OLD')
+  assert.is(hashed, 0)
+})
+
+test('tickets that a payer\'s money does not carry are refused, and taken when it does', () => {
+  const face = TERMS.faceValueWei
+  const soon = START_WALL_MS / 1000 + 1000
+  const cases: [string, PayerFunds][] = [
+    ['E_PAYER_BOND', { depositWei: 10n * face, bondWei: 2n * face - 1n }],
+    ['E_PAYER_FUNDS', { depositWei: face - 1n, bondWei: 2n * face }],
+    ['E_PAYER_BOND', { depositWei: 10n * face, bondWei: 3n * face, bondUnlock: { amountWei: 2n * face, lockedUntilSec: soon } }],
+    ['E_PAYER_FUNDS', { depositWei: 2n * face, bondWei: 3n * face, depositUnlock: { amountWei: 2n * face, lockedUntilSec: soon } }]
+  ]
+  for (const [code, funds] of cases) {
+    const world = new PaymentWorld({ funds })
+    world.open()
+    world.deliver()
+    world.deliver()
+    assert.equal(world.provider.refusals, [code])
+    assert.not(world.work())
+    world.funds = { depositWei: face, bondWei: 2n * face }
+    world.settle()
+    assert.is(world.recipient.tickets, 1)
+    assert.ok(world.work())
+  }
+})
+
+test('accepted and won means covered: winners that wait never exceed the deposit', () => {
+  const face = TERMS.faceValueWei
+  const world = new PaymentWorld({ funds: { depositWei: 3n * face, bondWei: 2n * face }, terms: { ...TERMS, winProb: (1n << 64n) - 1n } })
+  world.open()
+  world.deliverAll()
+  for (let i = 1; i < 20; i++) {
+    if (world.work()) world.deliverAll()
+    else world.tick()
+  }
+  assert.is(world.provider.winners.size, 3)
+  assert.ok(world.provider.refusals.every((code) => code === 'E_PAYER_FUNDS') && world.provider.refusals.length > 0)
+  // the chain pays one: there is room for one more
+  const [winner] = world.provider.winners.all()
+  world.provider.step((turn) => { world.provider.winners.over(turn, winner!.agreement, winner!.index) })
+  world.funds = { ...world.funds, depositWei: 2n * face }
+  world.settle(20)
+  assert.is(world.provider.winners.size, 2)
+  world.funds = { ...world.funds, depositWei: 3n * face }
+  world.settle(20)
+  assert.is(world.provider.winners.size, 3)
+})
+
 test('a provider that starts again draws nothing again and offers no secret twice', () => {
   const world = new PaymentWorld()
   world.open()
@@ -378,10 +509,30 @@ test('commits that grow old are replaced, with clocks two minutes apart either w
   }
 })
 
+test('commits reach the payer through reordered and lost acknowledgements', () => {
+  const world = new PaymentWorld({ terms: { ...TERMS, openCommits: 40, aheadUnits: 30 } })
+  world.open()
+  world.deliver()
+  for (let i = 1; i < 60; i++) {
+    // the newest first, and every third acknowledgement never
+    for (let n = 0; world.mail.length > 0; n++) {
+      const last = world.mail.length - 1
+      if (n % 3 === 0 && world.mail[last]!.message.kind === 'credit') world.mail.pop()
+      else world.deliver(last)
+    }
+    world.payer.step((turn) => { world.sender.worked(turn, i * 10 * UNIT) })
+    world.tick()
+  }
+  world.settle()
+  assert.is(world.recipient.tickets, world.sender.issued)
+  assert.ok(world.sender.issued > 600, `${world.sender.issued} tickets`)
+  assert.is(world.sender.paused, undefined)
+})
+
 test('every message has one canonical form and a bound', () => {
   const world = new PaymentWorld({ terms: { ...TERMS, openCommits: 1024, aheadUnits: 1000, prepayCapWei: 10n ** 18n } })
   world.open()
-  const raw = payMessageCodec.encode({ kind: 'credit', agreement: world.recipient.id, state: { agreement: world.recipient.id, sequence: 1, tickets: 0, expectedPaid: 0n, heldBack: 0n, refunded: 0n }, lots: world.recipient.lots, final: false })
+  const raw = payMessageCodec.encode({ kind: 'credit', agreement: world.recipient.id, state: { agreement: world.recipient.id, sequence: 1, tickets: 0, expectedPaid: 0n, heldBack: 0n, refunded: 0n }, lots: [{ first: 0, expirySec: 1, commits: Array.from({ length: 1024 }, () => world.recipient.id) }], final: false })
   assert.ok(raw.length > 30_000 && payMessageCodec.decode(raw).ok)
 })
 
