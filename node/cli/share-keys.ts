@@ -81,7 +81,7 @@ export const SHARE_KEYS = {
   hours: { help: 'When to lend, in local time', example: '"mon-fri 22:00-08:00, sat+sun 00:00-24:00"', values: ['always'], show: (policy) => formatHours(policy.hours), read: (text, parsers) => ({ hours: hours(text, parsers) }) },
   onlyWhenIdle: { help: 'Lend only while nobody uses this PC', example: 'on', values: ON_OFF, show: (policy) => policy.onlyWhenIdle ? 'on' : 'off', read: (text) => ({ onlyWhenIdle: onOff(text) }) },
   busyPrograms: { help: 'Programs that count as use while they run, such as a game', example: 'factorio,blender', show: (policy) => list(policy.busyPrograms, 'none'), read: (text) => ({ busyPrograms: text === 'none' ? [] : text.split(',').map((word) => word.trim()).filter((word) => word !== '') }) },
-  allow: { help: 'Work only for these peers; none: for everybody', example: '12D3KooW…', values: ['none'], show: (policy) => list(policy.allow, 'everybody'), read: (text) => ({ allow: words(text) }) },
+  allow: { help: 'Work only for these peers; none: for all that `help share` names', example: '12D3KooW…', values: ['none'], show: (policy) => list(policy.allow, 'everybody'), read: (text) => ({ allow: words(text) }) },
   deny: { help: 'Never work for these peers', example: '12D3KooW…', values: ['none'], show: (policy) => list(policy.deny, 'nobody'), read: (text) => ({ deny: words(text) }) },
   maxRequesterFaultShare: { help: 'Refuse requesters whose jobs failed here more often than this, after ten jobs', example: '50%', show: (policy) => `${Math.round(policy.maxRequesterFaultShare * 100)} %`, read: (text) => ({ maxRequesterFaultShare: share(text) }) }
 } as const satisfies Record<string, ShareKey>

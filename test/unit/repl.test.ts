@@ -125,6 +125,7 @@ test('a wrong line is an error with a hint, and the prompt goes on', async ({ op
   await session.enter('jbos', 'Did you mean "jobs"')
   await session.enter('share core=4', 'Did you mean "cores"')
   await session.enter('up', 'E_COMMAND_PLACE')
+  await session.enter('key protect', 'hearth key')
   await session.enter('jobs --data-dir /x', 'E_OPTION_CLASH')
   await session.enter('share hours "22:00', 'A quote (") is not closed')
   await session.enter('', '❯')
@@ -358,6 +359,19 @@ test('Tab pressed twice completes once', async ({ open }) => {
   const session = await open(new FakeApi())
   await session.type(`cancel hq3k${TAB}${TAB}`, 'hq3k5q2m ')
   await session.enter('', 'cancelled hq3k5q2m')
+})
+
+test('what `watch` has shown is not told again as news', async ({ open }) => {
+  const api = new FakeApi()
+  const session = await open(api)
+  await session.type(`watch${ENTER}`, 'watch')
+  while (api.readers < 2) await new Promise(setImmediate)
+  const from = session.screen.text.length
+  api.publish({ kind: 'job', job: JOBS[0], state: 'done', code: 'E_NONE', message: 'all done', wallMs: 0 })
+  await session.screen.until('job done: all done', from)
+  await session.type(CTRL_C, 'hearth ❯')
+  await session.enter('status', 'your jobs')
+  assert.is(session.screen.text.slice(from).split('all done').length, 2)
 })
 
 test('words are cut as in a shell, and quoted back', () => {

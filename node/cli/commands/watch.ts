@@ -4,7 +4,7 @@ import { followJob } from '../follow-job.ts'
 import { resolveJob } from '../ids.ts'
 import { EXIT_FAILED, EXIT_OK } from '../usage-error.ts'
 import { jobHead } from '../views/jobs.ts'
-import { noticeLine } from '../views/notice.ts'
+import { isNews, noticeLine } from '../views/notice.ts'
 import { remark } from '../views/remark.ts'
 
 export const watchCommand = defineCommand({
@@ -21,7 +21,10 @@ export const watchCommand = defineCommand({
   async run(api, args, out) {
     const id = args.job === undefined ? undefined : await resolveJob(api, args.job)
     if (id === undefined || out.json) {
-      for await (const notice of untilAborted(api.events(id === undefined ? {} : { job: id }, out.signal), out.signal)) await out.item(notice, (view) => [noticeLine(notice, view, true)])
+      for await (const notice of untilAborted(api.events(id === undefined ? {} : { job: id }, out.signal), out.signal)) {
+        if (isNews(notice)) out.shows(notice.job)
+        await out.item(notice, (view) => [noticeLine(notice, view, true)])
+      }
       return EXIT_OK
     }
     const job = await followJob(api, id, out, true)

@@ -12,5 +12,7 @@ export const shareTopic: Topic = {
 
 ${keys}
 
+Without payments this PC works for peers of its own network and for those that payment.allow names, each up to payment.quota core-hours a day (\`help config\`); \`allow\` and \`deny\` here narrow that further.
+
 \`pause\` suspends everything for now, \`resume\` goes on. Jobs of others can neither see your files nor use your network: see \`help safety\`.`
 }

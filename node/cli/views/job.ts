@@ -97,7 +97,7 @@ function tasksTable({ taskList: tasks, quorum }: JobDetail, view: View): string[
 
 function problem({ code, message }: ErrorShape): string {
   const text = clean(message)
-  return text.includes(code) ? text : `${code}: ${text}`
+  return `${code}: ${text.replace(` (${code})`, '')}`
 }
 
 /** A job that takes the first result has nothing to compare it with: that is no fault of a task. */

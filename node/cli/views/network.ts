@@ -51,7 +51,7 @@ export function adsView(ads: readonly AdSummary[], view: View): string[] {
     { title: 'disk', align: 'right', keep: 2 },
     { title: 'gpu', min: 6, keep: 5 },
     { title: 'engines', min: 4, keep: 3 },
-    { title: 'region', min: 4, keep: 4 },
+    { title: 'region', min: 6, keep: 4 },
     { title: 'latency', align: 'right', keep: 6 },
     { title: 'age', align: 'right', keep: 1 }
   ], ads.toSorted((a, b) => Number(b.ad.open) - Number(a.ad.open) || a.latencyMs - b.latencyMs).map(({ ad, latencyMs, ageMs }) => [
