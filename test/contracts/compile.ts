@@ -57,7 +57,7 @@ export interface CompileOptions {
   readonly fast?: boolean
 }
 
-/** Compiles to `path:Name` -> artifact. Throws with the compiler's own words on an error, and on a warning. */
+/** Compiles to `path:Name` -> artifact. Throws with the compiler's own words on an error, and on a warning unless `fast`. */
 export function compile(sources: Sources, options: CompileOptions = {}): Record<string, Artifact> {
   const fast = options.fast ?? false
   // solc's types end in `any`; this is the one function of it that we use.
@@ -68,13 +68,13 @@ export function compile(sources: Sources, options: CompileOptions = {}): Record<
     settings: {
       // Paris runs on any chain of today, also where Shanghai's and Cancun's opcodes are missing.
       evmVersion: 'paris',
-      optimizer: { enabled: true, runs: fast ? 1 : 1_000_000 },
+      optimizer: { enabled: !fast, runs: fast ? 1 : 1_000_000 },
       viaIR: !fast,
       metadata: { bytecodeHash: 'none', appendCBOR: false },
       outputSelection: { '*': Object.fromEntries((options.only ?? ['*']).map((name) => [name, ['abi', 'evm.bytecode.object', 'evm.deployedBytecode.object']])) }
     }
   }))) as SolcOutput
-  const complaints = (output.errors ?? []).filter(({ severity }) => severity !== 'info')
+  const complaints = (output.errors ?? []).filter(({ severity }) => severity === 'error' || !fast && severity === 'warning')
   if (complaints.length > 0) throw new Error(complaints.map(({ formattedMessage }) => formattedMessage).join('\n'))
   const artifacts: Record<string, Artifact> = {}
   for (const [path, contracts] of Object.entries(output.contracts ?? {})) {

@@ -66,3 +66,13 @@ contract GuzzlingPayee {
         while (true) {}
     }
 }
+
+/// An honest contract that keeps books of its own, so that paying it takes gas.
+contract CostlyPayee {
+    mapping(uint256 => uint256) private _book;
+    uint256 private _next;
+
+    receive() external payable {
+        for (uint256 i = 0; i < 10; i++) _book[_next++] = msg.value;
+    }
+}
