@@ -287,6 +287,10 @@ export class LibNetwork implements Network {
     return [...views.values()]
   }
 
+  held(): ReturnType<Network['held']> {
+    return { connections: this.libp2p.getConnections().length, adPeers: this.#adPeers.size, dhtPeers: this.#dhtPeers.size, adFetches: this.#adFetches.size, ...this.#messenger.held() }
+  }
+
   standing(peer: string): Standing | undefined {
     return standingOf(this.libp2p.getConnections(parsePeer(peer)), this.#subnets, this.#seenNear.get(peer) === true)
   }

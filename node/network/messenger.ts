@@ -36,6 +36,8 @@ export interface MessengerInit {
 interface Route {
   start(): Promise<void>
   stop(): Promise<void>
+  /** Peers with a channel now. */
+  readonly peers: number
   /** False when the message is of another route. */
   send(peer: PeerId, message: Message): boolean
 }
@@ -68,6 +70,11 @@ export class Messenger {
 
   async stop(): Promise<void> {
     await Promise.all(this.#routes.map((route) => route.stop()))
+  }
+
+  /** Peers that cost memory here now, by what they are held for. */
+  held(): { channels: number, dials: number } {
+    return { channels: this.#routes.reduce((sum, { peers }) => sum + peers, 0), dials: this.#dials.size }
   }
 
   /** Addresses that `peer` gave of itself, for a dial that may follow. They are not stored: anyone may name any. */
@@ -130,6 +137,7 @@ function routeOf<T extends Message>(takes: (message: Message) => message is T, c
   return {
     start: () => channels.start(),
     stop: () => channels.stop(),
+    get peers() { return channels.peers },
     send(peer, message) {
       if (!takes(message)) return false
       channels.send(peer, message)

@@ -60,6 +60,8 @@ export interface Network {
   /** Round trip in ms. Rejects E_PEER_UNREACHABLE. */
   ping(peer: string): Promise<number>
   peers(): PeerView[]
+  /** What peers cost memory for at present, by kind: all zero when none is connected, whoever came and went. */
+  held(): Record<'connections' | 'adPeers' | 'dhtPeers' | 'adFetches' | 'channels' | 'dials', number>
   /**
    * How a peer is connected now: `local` is directly, from a private subnet that this machine is on, or from a public one where mDNS saw it;
    * undefined when it is not. Throws E_PEER_ID.

@@ -33,6 +33,7 @@ export class FrameChannel {
   readonly #limits: ChannelLimits
   readonly #events: ChannelEvents
   readonly #openStream: () => Promise<FrameStream>
+  readonly #onRest: () => void
   readonly #streams = new Set<FrameStream>()
   #queue: Uint8Array[] = []
   #queuedBytes = 0
@@ -43,11 +44,13 @@ export class FrameChannel {
   #lastUseMs = performance.now()
   #closed = false
 
-  constructor(peer: PeerId, limits: ChannelLimits, events: ChannelEvents, openStream: () => Promise<FrameStream>) {
+  /** `onRest` is called whenever a stream ended or the queue was sent: `empty` may have become true. */
+  constructor(peer: PeerId, limits: ChannelLimits, events: ChannelEvents, openStream: () => Promise<FrameStream>, onRest: () => void) {
     this.peer = peer
     this.#limits = limits
     this.#events = events
     this.#openStream = openStream
+    this.#onRest = onRest
   }
 
   /** Queues a frame. Throws WireError E_QUEUE_FULL, and E_STREAM_CLOSED after `close`. The bytes must not change. */
@@ -94,7 +97,10 @@ export class FrameChannel {
 
   #startFlush(): void {
     if (this.#flushing !== undefined) return
-    this.#flushing = this.#flush().finally(() => { this.#flushing = undefined })
+    this.#flushing = this.#flush().finally(() => {
+      this.#flushing = undefined
+      this.#onRest()
+    })
   }
 
   async #flush(): Promise<void> {
@@ -172,6 +178,7 @@ export class FrameChannel {
     } finally {
       this.#streams.delete(frames)
       if (this.#out === frames) this.#out = undefined
+      this.#onRest()
     }
   }
 }
