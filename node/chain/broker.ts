@@ -67,16 +67,18 @@ function ticketTuple(ticket: Ticket): unknown[] {
   return [ticket.payer, ticket.payee, ticket.faceValueWei, ticket.winProb, ticket.expirySec, ticket.commit, ticket.salt, ticket.context]
 }
 
+/** The contract makes the commit of `rand` itself, so that a wrong one gives another digest, and reads the signature in its three parts. */
 function winnerTuple({ ticket, rand, signature }: RevealedWinner): unknown[] {
-  return [ticketTuple(ticket), rand, signature]
+  const words = ticketTuple({ ...ticket, commit: rand })
+  return [...words, signature.slice(0, 66), `0x${signature.slice(66, 130)}`, Number(`0x${signature.slice(130, 132)}`)]
 }
 
 /** The words of the broker's calls: data in, values out. It does no I/O. */
 export const brokerCode = {
-  redeem: (winner: RevealedWinner) => abi.encodeFunctionData('redeem', winnerTuple(winner)),
+  redeem: (winner: RevealedWinner) => abi.encodeFunctionData('redeem', [winnerTuple(winner)]),
   redeemBatch: (winners: readonly RevealedWinner[]) => abi.encodeFunctionData('redeemBatch', [winners.map(winnerTuple)]),
-  check: (winner: RevealedWinner) => abi.encodeFunctionData('check', winnerTuple(winner)),
-  noticeDefault: (winner: RevealedWinner) => abi.encodeFunctionData('noticeDefault', winnerTuple(winner)),
+  check: (winner: RevealedWinner) => abi.encodeFunctionData('check', [winnerTuple(winner)]),
+  noticeDefault: (winner: RevealedWinner) => abi.encodeFunctionData('noticeDefault', [winnerTuple(winner)]),
   claimDefault: (ticket: Ticket) => abi.encodeFunctionData('claimDefault', [ticketTuple(ticket)]),
   ticketState: (digest: string) => abi.encodeFunctionData('ticketState', [digest]),
   snapshot: (account: string) => abi.encodeFunctionData('snapshot', [account]),
@@ -147,8 +149,9 @@ export function ticketEvents(contract: string, logs: readonly RawLog[]): TicketE
   return logs.flatMap((log): TicketEvent[] => {
     if (log.address.toLowerCase() !== contract) return []
     const found = abi.parseLog(log)
-    const digest = String(found?.args[0])
-    switch (found?.name) {
+    if (found === null || !found.fragment.inputs.some(({ name }) => name === 'digest')) return []
+    const digest = String(found.args.getValue('digest'))
+    switch (found.name) {
       case 'TicketRedeemed': return [{ kind: 'redeemed', digest, faceValueWei: found.args.getValue('faceValue') as bigint }]
       case 'TicketSkipped': return [{ kind: 'skipped', digest, reason: REFUSALS[Number(found.args.getValue('reason'))] ?? 'wrongSignature' }]
       case 'DefaultNoticed': return [{ kind: 'noticed', digest, graceUntilSec: Number(found.args.getValue('graceUntil')) }]

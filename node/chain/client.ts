@@ -49,6 +49,8 @@ export interface ChainOptions {
   readonly staleAfterMs?: number
   /** Blocks on top of a redemption before it is forgotten. */
   readonly finalDepth?: number
+  /** The monotonic clock, for tests. */
+  readonly nowMs?: () => number
   /** Of one RPC request. */
   readonly timeoutMs?: number
 }
@@ -64,6 +66,7 @@ export class ChainClient {
   readonly #options: ChainOptions
   readonly #rpc: ChainRpc
   readonly #contract: string
+  readonly #nowMs: () => number
   readonly #snapshots: Snapshots
   readonly #transactor: Transactor
   readonly #winners: Winners
@@ -72,7 +75,7 @@ export class ChainClient {
   readonly #onBlock = new Listeners<Block>()
   readonly #onProblem = new Listeners<ErrorShape>()
   #facts: BrokerFacts | undefined
-  #status: ChainStatus = { state: 'down', error: { code: 'E_CHAIN_RPC', message: 'The chain was not asked yet', hint: '' }, sinceMs: performance.now() }
+  #status: ChainStatus = { state: 'down', error: { code: 'E_CHAIN_RPC', message: 'The chain was not asked yet', hint: '' }, sinceMs: 0 }
   #ticking: Promise<void> | undefined
   #next: Promise<void> | undefined
   #timer: NodeJS.Timeout | undefined
@@ -81,6 +84,7 @@ export class ChainClient {
 
   private constructor(options: ChainOptions) {
     this.#options = options
+    this.#nowMs = options.nowMs ?? (() => performance.now())
     const { signer, store, confirmations, chainId, secrets, finalDepth = FINAL_DEPTH_BLOCKS } = options
     const contract = parseAddress(options.contract)
     const share = options.redeemWhenGasShareBelow ?? 0.05
@@ -88,7 +92,7 @@ export class ChainClient {
     const facts = (): BrokerFacts => this.#requireFacts()
     this.#contract = contract
     this.#rpc = rpc
-    this.#snapshots = new Snapshots({ rpc, contract, confirmations, staleAfterMs: options.staleAfterMs ?? STALE_AFTER_MS, nowMs: () => performance.now() })
+    this.#snapshots = new Snapshots({ rpc, contract, confirmations, staleAfterMs: options.staleAfterMs ?? STALE_AFTER_MS, nowMs: this.#nowMs })
     this.#transactor = new Transactor({ rpc, store, chainId, signer, caps: { ...DEFAULT_GAS_CAPS, ...options.gas }, confirmations, finalDepth, asset: () => facts().asset, onChange: (change) => this.#onChange(change) })
     this.#winners = new Winners(store)
     this.#redeemer = new Redeemer({
@@ -229,7 +233,7 @@ export class ChainClient {
       if (this.#isClosed) return
       this.#failures++
       const wasUp = this.#status.state === 'up' || this.#failures === 1
-      this.#status = { state: 'down', error: toErrorShape(err), sinceMs: this.#status.state === 'down' ? this.#status.sinceMs : performance.now() }
+      this.#status = { state: 'down', error: toErrorShape(err), sinceMs: this.#status.state === 'down' ? this.#status.sinceMs : this.#nowMs() }
       if (wasUp) this.#onStatus.tell(this.#status)
     }
   }

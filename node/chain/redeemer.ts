@@ -1,7 +1,7 @@
 import { toHex } from '../../src/codec/hasher.ts'
 import { HearthError } from '../../src/errors.ts'
 import type { Secrets } from '../../src/payment/draws.ts'
-import { TicketHasher } from '../../src/payment/ticket.ts'
+import { commitOf, TicketHasher } from '../../src/payment/ticket.ts'
 import { nativeHasher } from '../keys/native-hasher.ts'
 import type { Block } from './block.ts'
 import { hexBytes } from './block.ts'
@@ -65,8 +65,9 @@ export class Redeemer {
     if (known?.end !== undefined) winners.tell(known.end.report)
     else if (known?.tx !== undefined) winners.tell({ kind: 'submitted', digest: winner.digest, tx: known.tx })
     if (known !== undefined) return
-    if (toHex(this.#hasher.digest(winner.ticket)) !== winner.digest) winners.tell({ kind: 'refused', digest: winner.digest, reason: 'wrongDigest' })
-    else await winners.add(winner)
+    const wrong = this.#wrong(winner)
+    if (wrong === undefined) await winners.add(winner)
+    else winners.tell({ kind: 'refused', digest: winner.digest, reason: wrong })
   }
 
   /** One look at all that waits. Throws E_CHAIN_RPC… when the chain cannot be asked. */
@@ -96,6 +97,12 @@ export class Redeemer {
     await winners.end(reports.filter(({ kind }) => kind !== 'noticed'), change.mined.blockNumber)
     for (const report of reports) if (report.kind === 'noticed') winners.tell(report)
     if (!change.mined.ok) this.#backOff(carried, change.mined.blockNumber)
+  }
+
+  /** What the chain could not tell from another ticket's fault: these are mistakes of our own. */
+  #wrong({ ticket, digest, offerId, index }: Winner): 'wrongDigest' | 'wrongRand' | undefined {
+    if (toHex(this.#hasher.digest(ticket)) !== digest) return 'wrongDigest'
+    return commitOf(nativeHasher, this.#options.secrets.rand(offerId, index)) === ticket.commit ? undefined : 'wrongRand'
   }
 
   #carry(tx: TxRecord): void {

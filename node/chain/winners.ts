@@ -23,7 +23,7 @@ export type RedemptionReport = { readonly digest: string } & (
   /** Somebody else's transaction redeemed it, confirmed. The payee has the money: a redemption pays nobody else. */
   | { readonly kind: 'lost-race' }
   /** It will never be paid. */
-  | { readonly kind: 'refused', readonly reason: TicketRefusal | 'wrongDigest' }
+  | { readonly kind: 'refused', readonly reason: TicketRefusal | 'wrongDigest' | 'wrongRand' }
   /** What was told as redeemed or lost-race is undone by a reorganisation. It waits again; another report follows. */
   | { readonly kind: 'reorged' }
   /** The deposit does not cover it. It is tried again with each block, and claimed as a default when that pays. */
@@ -142,7 +142,7 @@ export class Winners {
   }
 
   /** It will never be paid: told, and forgotten. */
-  async refuse(digest: string, reason: TicketRefusal | 'wrongDigest'): Promise<void> {
+  async refuse(digest: string, reason: TicketRefusal): Promise<void> {
     await this.forget([digest])
     this.tell({ kind: 'refused', digest, reason })
   }
