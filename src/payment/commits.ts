@@ -21,6 +21,8 @@ export class Commits {
   readonly #agreement: string
   /** By number, in growing order. In memory only: after a restart the provider is asked again. */
   readonly #open = new Map<number, OpenCommit>()
+  #last = -1
+  #isSorted = true
   readonly #openShort = new Map<string, number>()
   readonly #spent = new Set<string>()
   readonly #pages = new Map<number, string[]>()
@@ -57,6 +59,8 @@ export class Commits {
         if (this.#spent.has(short) || this.#openShort.has(short)) return refuse('E_COMMIT_REPEATED', `commit ${index} was offered before under another number`)
         if (this.#open.size >= MAX_OPEN_COMMITS) return accept(fresh)
         this.#open.set(index, { index, commit, expirySec })
+        if (index < this.#last) this.#isSorted = false
+        else this.#last = index
         this.#openShort.set(short, index)
         fresh++
       }
@@ -104,16 +108,16 @@ export class Commits {
     return (value as PageRecord).agreement
   }
 
-  /** Lots come in any order, but numbers are used in growing order. */
-  #inOrder(): OpenCommit[] {
-    let last = -1
-    let sorted = true
-    for (const index of this.#open.keys()) {
-      if (index < last) sorted = false
-      last = index
+  /** Lots may come in any order, but numbers are used in growing order. */
+  #inOrder(): Iterable<OpenCommit> {
+    if (!this.#isSorted) {
+      const sorted = [...this.#open].sort(([a], [b]) => a - b)
+      this.#open.clear()
+      for (const [index, open] of sorted) this.#open.set(index, open)
+      this.#last = sorted.at(-1)?.[0] ?? -1
+      this.#isSorted = true
     }
-    const values = [...this.#open.values()]
-    return sorted ? values : values.sort((a, b) => a.index - b.index)
+    return this.#open.values()
   }
 
   #drop({ index, commit }: OpenCommit): void {

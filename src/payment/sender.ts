@@ -342,8 +342,8 @@ export class Sender {
 
   /** Nobody takes them any more. They count as paid: they may have arrived, and won. */
   #giveUpExpired(turn: Turn): void {
-    const gone = this.#record.inFlight.filter(({ expirySec }) => turn.now.wallMs > expirySec * SECOND_MS + PARAMS.clockSkewMs)
-    for (const { index } of gone) this.#arrived(turn, index)
+    const { inFlight } = this.#record
+    for (let oldest = inFlight[0]; oldest !== undefined && turn.now.wallMs > oldest.expirySec * SECOND_MS + PARAMS.clockSkewMs; oldest = inFlight[0]) this.#arrived(turn, oldest.index)
   }
 
   #arrived(turn: Turn, index: number): void {
