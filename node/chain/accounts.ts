@@ -161,7 +161,9 @@ export class Accounts {
     const { rpc, contract, address, facts } = this.#options
     const { token } = facts().terms
     if (action.kind !== 'add' || token === undefined) return []
-    const allowed = readWord(hexBytes(await rpc.ask('eth_call', [{ to: token, data: tokenCode.allowance(address, contract) }, 'latest'])))
+    const reads = [tokenCode.allowance(address, contract), tokenCode.balanceOf(address)]
+    const [allowed = 0n, has = 0n] = (await rpc.batch(reads.map((data) => ({ method: 'eth_call', params: [{ to: token, data }, 'latest'] })))).map((answer) => readWord(hexBytes(unwrap(answer))))
+    if (has < action.amountWei) throw new HearthError('E_CHAIN_INSUFFICIENT', `The account has only ${formatAmount(has, facts().asset)}`, 'Send more of the token to it first')
     if (allowed >= action.amountWei) return []
     const approve = (amount: bigint): TxRequest => ({ purpose: { kind: 'account', action: 'approve' }, to: token, data: tokenCode.approve(contract, amount) })
     return [...allowed === 0n ? [] : [approve(0n)], approve(action.amountWei)]

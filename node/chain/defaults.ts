@@ -50,15 +50,16 @@ export class Defaults {
   /** Looks at those set aside. Throws E_CHAIN_RPC…. */
   async step(view: HeadView): Promise<void> {
     const { rpc, contract, winners, reveal } = this.#options
-    const parked = winners.waiting.filter(({ underfundedSince, usedSince, notBefore }) => underfundedSince !== undefined && usedSince === undefined && notBefore <= view.block.number).slice(0, MAX_LOOKS)
+    const parked = winners.waiting.filter(({ underfundedSince, usedSince, notBefore }) => underfundedSince !== undefined && usedSince === undefined && notBefore <= view.block.number)
+      .sort((a, b) => a.notBefore - b.notBefore).slice(0, MAX_LOOKS)
     const data = parked.flatMap(({ winner }) => [brokerCode.check(reveal(winner)), brokerCode.ticketState(winner.digest), brokerCode.snapshot(winner.ticket.payer)])
     if (data.length === 0) return
     const answers = (await rpc.batch(data.map((one) => callAt(view.block.hash, contract, one)))).map((answer) => hexBytes(unwrap(answer)))
     for (const [i, entry] of parked.entries()) {
       const { reason } = readCheck(answers[3 * i] ?? '0x')
       const { graceUntilSec } = readTicketState(answers[3 * i + 1] ?? '0x')
-      // so that all of many get their turn
-      entry.notBefore = view.block.number + 1 + Math.floor(parked.length / MAX_LOOKS)
+      // behind those that waited longer: all of many get their turn
+      entry.notBefore = view.block.number + 1
       if (reason === 'none') this.#unpark(entry)
       else if (reason === 'used') entry.usedSince = view.block.number
       else if (reason === 'underfunded') await this.#pursue(entry, view, graceUntilSec, readHoldings(answers[3 * i + 2] ?? '0x'))

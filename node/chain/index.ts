@@ -1,5 +1,6 @@
 /**
  * The chain, for the node: load this with `await import()` and only where a chain is configured. It brings ethers along.
+ * The local chain, `devnet.ts`, is loaded apart: it brings ethers' wallets too.
  */
 export { Accounts } from './accounts.ts'
 export type { AccountAction, ActionEstimate, ActionOutcome, ActOptions, Balances } from './accounts.ts'
@@ -14,8 +15,6 @@ export { separatorOf } from './connect.ts'
 export type { BrokerFacts, Deployment } from './connect.ts'
 export { DEFAULT_TERMS, deploy, keySigner } from './deploy.ts'
 export type { Deployed, DeployOptions, DeployTerms } from './deploy.ts'
-export { devAccounts, DEVNET_TERMS, startDevnet } from './devnet.ts'
-export type { DevAccount, Devnet, DevnetGift, DevnetOptions } from './devnet.ts'
 export type { GasCaps } from './fees.ts'
 export type { MoneySigner } from './signing.ts'
 export type { AccountSnapshot, SeenSnapshot } from './snapshots.ts'

@@ -11,7 +11,7 @@ import { Defaults } from './defaults.ts'
 import { isWorth, planBatch } from './redemption-plan.ts'
 import type { Candidate, PlanPolicy } from './redemption-plan.ts'
 import { unwrap } from './rpc.ts'
-import type { ChainRpc } from './rpc.ts'
+import type { ChainRpc, RpcAnswer } from './rpc.ts'
 import type { Snapshots } from './snapshots.ts'
 import type { Transactor } from './transactor.ts'
 import type { HeadView, TxChange, TxRecord } from './tx-record.ts'
@@ -73,6 +73,7 @@ export class Redeemer {
   /** One look at all that waits. Throws E_CHAIN_RPC… when the chain cannot be asked. */
   async step(view: HeadView): Promise<void> {
     await this.#settleRaced(view)
+    await this.#sweep(view)
     for (let i = 0; i < MAX_REDEMPTIONS_IN_FLIGHT; i++) {
       if (!await this.#redeemSome(view)) break
     }
@@ -100,9 +101,16 @@ export class Redeemer {
   }
 
   /** What the chain could not tell from another ticket's fault: these are mistakes of our own. */
-  #wrong({ ticket, digest, offerId, index }: Winner): 'wrongDigest' | 'wrongRand' | undefined {
-    if (toHex(this.#hasher.digest(ticket)) !== digest) return 'wrongDigest'
-    return commitOf(nativeHasher, this.#options.secrets.rand(offerId, index)) === ticket.commit ? undefined : 'wrongRand'
+  #wrong(winner: Winner): 'malformed' | 'wrongDigest' | 'wrongRand' | undefined {
+    const { ticket, digest, offerId, index } = winner
+    try {
+      // what cannot be written down would stop every look at the queue
+      brokerCode.check(this.#reveal(winner))
+      if (toHex(this.#hasher.digest(ticket)) !== digest) return 'wrongDigest'
+      return commitOf(nativeHasher, this.#options.secrets.rand(offerId, index)) === ticket.commit ? undefined : 'wrongRand'
+    } catch {
+      return 'malformed'
+    }
   }
 
   #carry(tx: TxRecord): void {
@@ -118,8 +126,7 @@ export class Redeemer {
     const { transactor, winners, policy } = this.#options
     const carrying = transactor.records.filter(({ mined, purpose }) => mined === undefined && purpose.kind === 'redeem').length
     if (carrying >= MAX_REDEMPTIONS_IN_FLIGHT) return false
-    const waiting = winners.waiting.filter(({ notBefore, usedSince, underfundedSince }) => notBefore <= view.block.number && usedSince === undefined && underfundedSince === undefined)
-    const plan = planBatch(this.#candidates(waiting), view.fees.priceWei, view.block.timeSec, policy)
+    const plan = planBatch(this.#candidates(this.#ready(view)), view.fees.priceWei, view.block.timeSec, policy)
     if (plan === undefined) return false
     const { good, bad } = await this.#check(plan.digests.flatMap((digest) => winners.get(digest) ?? []), view)
     if (good.length === 0) return bad
@@ -133,6 +140,16 @@ export class Redeemer {
     return this.#attempt(good, () => transactor.send({ purpose, to: this.#options.contract, data, worthWei: faceWei, agree }), view.block)
   }
 
+  #ready(view: HeadView): Entry[] {
+    return this.#options.winners.waiting.filter(({ notBefore, usedSince, underfundedSince }) => notBefore <= view.block.number && usedSince === undefined && underfundedSince === undefined)
+  }
+
+  /** Those that were never worth their gas are asked about once more when they are over: a notice may have kept some alive. */
+  async #sweep(view: HeadView): Promise<void> {
+    const over = this.#ready(view).filter(({ winner }) => winner.ticket.expirySec < view.block.timeSec).slice(0, MAX_CHECKS)
+    if (over.length > 0) await this.#check(over, view)
+  }
+
   #candidates(entries: readonly Entry[]): Candidate[] {
     const { snapshots } = this.#options
     const owed = new Map<string, bigint>()
@@ -144,8 +161,9 @@ export class Redeemer {
         digest,
         faceValueWei: ticket.faceValueWei,
         deadlineSec: ticket.expirySec,
-        // a deposit that covers ours twice over survives another payee as large as we are
-        atRisk: seen !== undefined && (seen.unlocks.deposit !== undefined || seen.depositWei < 2n * (owed.get(ticket.payer) ?? 0n))
+        // A deposit that covers ours twice over survives another payee as large as we are; an unlock that ends after the
+        // ticket does is no danger to it.
+        atRisk: seen !== undefined && ((seen.unlocks.deposit?.lockedUntilSec ?? Infinity) < ticket.expirySec || seen.depositWei < 2n * (owed.get(ticket.payer) ?? 0n))
       }
     })
   }
@@ -155,13 +173,14 @@ export class Redeemer {
     const { rpc, contract, winners } = this.#options
     const payers = [...new Set(entries.map(({ winner }) => winner.ticket.payer))]
     const data = [...entries.map(({ winner }) => brokerCode.check(this.#reveal(winner))), ...payers.map((payer) => brokerCode.snapshot(payer))]
-    const answers = (await rpc.batch(data.map((one) => callAt(view.block.hash, contract, one)))).map((answer) => hexBytes(unwrap(answer)))
-    const holdings = new Map<string, Holdings>(payers.map((payer, i) => [payer, readHoldings(answers[entries.length + i] ?? '0x')]))
+    const answers = await rpc.batch(data.map((one) => callAt(view.block.hash, contract, one)))
+    const holdings = new Map<string, Holdings>(payers.map((payer, i) => [payer, readHoldings(valueOf(answers[entries.length + i]))]))
     const left = new Map([...holdings].map(([payer, { depositWei }]) => [payer, depositWei]))
     const good: Entry[] = []
     for (const [i, entry] of entries.entries()) {
       const { ticket, digest } = entry.winner
-      const { reason } = readCheck(answers[i] ?? '0x')
+      // holdings could be read: what is refused is this ticket's own
+      const reason = answers[i]?.ok === true ? readCheck(valueOf(answers[i])).reason : 'reverted'
       if (reason === 'none') {
         // each is covered by itself; together they may not be
         const rest = (left.get(ticket.payer) ?? 0n) - ticket.faceValueWei
@@ -175,7 +194,7 @@ export class Redeemer {
         entry.usedSince = view.block.number
       } else if (reason === 'underfunded') {
         this.#defaults.park(entry, view, holdings.get(ticket.payer))
-      } else if (reason === 'tooFarAhead') {
+      } else if (reason === 'tooFarAhead' || reason === 'reverted') {
         this.#backOff([entry], view.block.number)
       } else {
         await winners.refuse(digest, reason)
@@ -248,4 +267,8 @@ export class Redeemer {
   #reveal({ ticket, offerId, index, signature }: Winner): RevealedWinner {
     return { ticket, rand: toHex(this.#options.secrets.rand(offerId, index)), signature }
   }
+}
+
+function valueOf(answer: RpcAnswer | undefined): string {
+  return answer === undefined ? '0x' : hexBytes(unwrap(answer))
 }

@@ -23,7 +23,7 @@ export type RedemptionReport = { readonly digest: string } & (
   /** Somebody else's transaction redeemed it, confirmed. The payee has the money: a redemption pays nobody else. */
   | { readonly kind: 'lost-race' }
   /** It will never be paid. */
-  | { readonly kind: 'refused', readonly reason: TicketRefusal | 'wrongDigest' | 'wrongRand' }
+  | { readonly kind: 'refused', readonly reason: TicketRefusal | 'malformed' | 'wrongDigest' | 'wrongRand' }
   /** What was told as redeemed or lost-race is undone by a reorganisation. It waits again; another report follows. */
   | { readonly kind: 'reorged' }
   /** The deposit does not cover it. It is tried again with each block, and claimed as a default when that pays. */

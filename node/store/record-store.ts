@@ -8,6 +8,14 @@ const STORE_VERSION = 1
 const VERSION_KEY = '!version'
 const RECORDS = 'r/'
 const TIMELINE = 't/'
+const ROOMS = 'k/'
+
+/** Values by key of one part of the node, apart from everything else in the store. */
+export interface Room {
+  load(): Promise<(readonly [key: string, value: unknown])[]>
+  /** One atomic batch, on the disk when it resolves; an undefined value deletes. */
+  write(entries: readonly (readonly [key: string, value: unknown])[]): Promise<void>
+}
 
 /**
  * The peer's records and its people's timeline in one Level database. A batch is atomic: all of a step's writes are
@@ -60,6 +68,21 @@ export class RecordStore {
       await this.#db.batch(batch, { sync: options.sync })
     } catch (err) {
       throw new HearthError('E_STORE', `the node's records cannot be written: ${err instanceof Error ? err.message : String(err)}`, 'Make room on the disk of the data folder, then start the node again: it goes on where it was', { cause: err })
+    }
+  }
+
+  /** The room of this name, such as `chain`. */
+  room(name: string): Room {
+    const prefix = `${ROOMS}${name}/`
+    return {
+      load: async () => {
+        const entries: (readonly [string, unknown])[] = []
+        for await (const [key, raw] of this.#db.iterator({ gte: prefix, lt: `${prefix}\uffff` })) entries.push([key.slice(prefix.length), deserialize(raw)])
+        return entries
+      },
+      write: (entries) => this.#db.batch(entries.map(([key, value]) => value === undefined
+        ? { type: 'del' as const, key: prefix + key }
+        : { type: 'put' as const, key: prefix + key, value: serialize(value) }), { sync: true })
     }
   }
 

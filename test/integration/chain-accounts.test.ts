@@ -125,8 +125,12 @@ test('a token is approved for exactly what is funded, counted in its own unit, a
   assert.is(outcome.words, 'Adds 12.5 PLN to the deposit of this node')
   assert.ok(outcome.feeWei <= estimate.maxFeeWei)
   const { depositWei, tokenWei } = await payer.accounts.balances()
-  // what the refused attempt had approved is used up by now
+  const allowed = async (): Promise<bigint> => BigInt(await world.rpc<string>('eth_call', [{ to: token, data: abi.encodeFunctionData('allowance', [PAYER.address, contract]) }, 'latest']))
   assert.equal([depositWei, tokenWei], [25n * ETHER / 2n, 175n * ETHER / 2n])
+  assert.is(await allowed(), 0n)
+  await world.rpc('eth_sendTransaction', [{ from: PAYER.address, to: token, data: abi.encodeFunctionData('approve', [contract, 1n]) }])
+  await payer.accounts.act({ kind: 'add', bucket: 'bond', amountWei: ETHER })
+  assert.is(await allowed(), 0n)
   await world.close(payer)
   await world.rpc('evm_setAutomine', [false])
 })

@@ -51,6 +51,7 @@ test('a winner that is handed over again and again is redeemed once, and reporte
   await client.redeem(winner)
   await client.poll()
   await client.redeem(winner)
+  await client.poll()
   await world.mine()
   await client.poll()
   await client.redeem(winner)
@@ -68,17 +69,39 @@ test('one bad ticket never holds up the others: each is refused by its reason an
   const wrongSecret = { ...await world.winner(), index: 999 }
   const lost = await world.winner({ winProb: 0n })
   const expired = await world.winner({ expirySec: await world.now() - 1 })
+  const malformed = [{ ...await world.winner(), signature: '0x12' }, { ...await world.winner(), offerId: 'x' }]
+  const tooFar = await world.winner({ lifeSec: 8 * 86_400 })
   const wrongDigest = { ...await world.winner(), digest: `0x${'ab'.repeat(32)}` }
-  for (const winner of [forged, good[0]!, wrongSecret, lost, good[1]!, expired, wrongDigest, good[2]!]) await client.redeem(winner)
+  for (const winner of [forged, good[0]!, ...malformed, wrongSecret, lost, good[1]!, expired, wrongDigest, tooFar, good[2]!]) await client.redeem(winner)
   await client.poll()
   await world.mine()
   await client.poll()
   const refused = Object.fromEntries(reports.flatMap((report) => report.kind === 'refused' ? [[report.digest, report.reason]] : []))
-  assert.equal(refused, { [forged.digest]: 'wrongSignature', [wrongSecret.digest]: 'wrongRand', [lost.digest]: 'lost', [expired.digest]: 'expired', [wrongDigest.digest]: 'wrongDigest' })
+  assert.equal(refused, { [forged.digest]: 'wrongSignature', [wrongSecret.digest]: 'wrongRand', [lost.digest]: 'lost', [expired.digest]: 'expired', [wrongDigest.digest]: 'wrongDigest', [malformed[0]!.digest]: 'malformed', [malformed[1]!.digest]: 'malformed' })
   for (const { digest } of good) assert.equal(kinds(reports, digest), ['submitted', 'redeemed'])
   assert.is(await world.nonce(PAYEE.address), 1)
   assert.is((await client.accounts.balances()).creditWei, 3n * good[0]!.ticket.faceValueWei)
-  assert.equal(client.pending, { winners: 0, transactions: 0 })
+  assert.equal(client.pending, { winners: 1, transactions: 0 }, 'one cannot be redeemed before its time')
+  await world.passTime(2 * 86_400)
+  for (let i = 0; i < 2; i++) {
+    await client.poll()
+    await world.mine()
+  }
+  await client.poll()
+  assert.is(kinds(reports, tooFar.digest).at(-1), 'redeemed')
+  await world.close(client)
+})
+
+test('a winner that was never worth its gas is told as expired, and makes room', async () => {
+  const client = await world.client({ confirmations: 0 })
+  const reports = reportsOf(client)
+  await client.redeem(await world.winner({ faceValueWei: 1000n, lifeSec: 100 }))
+  await client.poll()
+  assert.is(client.pending.winners, 1)
+  await world.passTime(101)
+  await client.poll()
+  assert.equal(reports.map((report) => report.kind === 'refused' ? report.reason : report.kind), ['expired'])
+  assert.is(client.pending.winners, 0)
   await world.close(client)
 })
 
@@ -199,6 +222,8 @@ test('a payer that cannot pay is given notice; one that tops up pays, and keeps 
 test('a payer that does not top up loses what is left and its bond, after the grace and not before', async () => {
   const client = await world.client({ confirmations: 0 })
   const reports = reportsOf(client)
+  const problems: string[] = []
+  client.onProblem(({ code }) => { problems.push(code) })
   const large = await world.winner({ faceValueWei: 60n * ETHER })
   await client.redeem(large)
   for (let i = 0; i < 4; i++) {
@@ -213,6 +238,7 @@ test('a payer that does not top up loses what is left and its bond, after the gr
   }
   const end = reports.at(-1)
   assert.ok(end?.kind === 'defaulted')
+  assert.equal(problems, [], 'nothing is tried that the contract would refuse')
   assert.equal([end.paidWei, end.burnedWei], [50n * ETHER, 10n * ETHER])
   assert.is((await client.accounts.balances()).creditWei, 50n * ETHER)
   await world.close(client)

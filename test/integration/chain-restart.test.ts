@@ -6,6 +6,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { ChainClient, memoryStore } from '../../node/chain/index.ts'
 import type { ChainStatus } from '../../node/chain/index.ts'
+import { RecordStore } from '../../node/store/record-store.ts'
 import { HearthError } from '../../src/errors.ts'
 import { ChainWorld, ETHER, GWEI, kinds, LossyRpc, OTHER, PAYEE, PAYER, reportsOf } from '../helpers/chain.ts'
 
@@ -106,8 +107,8 @@ test('a transaction that was stored and never left is sent by the next run, the 
   await world.close(second)
 })
 
-test('a transaction that the pools dropped is sent again', async () => {
-  const client = await world.client({ confirmations: 0 })
+test('a transaction that the pools dropped is sent again, though the cap allows no higher fee', async () => {
+  const client = await world.client({ confirmations: 0, gas: { maxFeePerGasWei: 3n * GWEI } })
   const reports = reportsOf(client)
   await client.redeem(await world.winner())
   await client.poll()
@@ -121,10 +122,10 @@ test('a transaction that the pools dropped is sent again', async () => {
 })
 
 test('a reorganisation that removes a redemption while the node is off brings it back into the queue, and it is redeemed again', async () => {
-  const store = memoryStore()
+  let records = await RecordStore.open(join(dir, 'records'))
   const winner = await world.winner()
   const fork = await world.rpc('evm_snapshot')
-  const first = await world.client({ store })
+  const first = await world.client({ store: records.room('chain') })
   const before = reportsOf(first)
   await first.redeem(winner)
   await first.poll()
@@ -132,13 +133,15 @@ test('a reorganisation that removes a redemption while the node is off brings it
   await first.poll()
   assert.equal(kinds(before), ['submitted', 'redeemed'])
   await world.close(first)
+  await records.close()
+  records = await RecordStore.open(join(dir, 'records'))
   assert.ok(await world.rpc('evm_revert', [fork]))
   await world.mine(8)
   assert.is(await world.nonce(PAYEE.address), 0, 'the redemption is gone')
   const proxy = await LossyRpc.start(world.anvil.url)
   // hears the first look too
   proxy.drops = () => true
-  const second = await world.client({ store, rpcUrl: proxy.url }, { mayBeDown: true })
+  const second = await world.client({ store: records.room('chain'), rpcUrl: proxy.url }, { mayBeDown: true })
   const reports = reportsOf(second)
   proxy.drops = () => false
   await second.poll()
@@ -149,6 +152,7 @@ test('a reorganisation that removes a redemption while the node is off brings it
   assert.equal(kinds(reports), ['reorged', 'redeemed'])
   assert.is((await second.accounts.balances()).creditWei, winner.ticket.faceValueWei)
   await world.close(second)
+  await records.close()
   await proxy.stop()
 })
 
@@ -224,8 +228,8 @@ test('a gap of nonces that nobody remembers is closed, and what waited behind it
   await first.poll()
   await world.close(first)
   await proxy.stop()
-  // the disk lost everything but the second transaction
-  for (const [key, value] of store.entries) if (key.startsWith('tx/') && (value as { nonce: number }).nonce === await world.nonce(PAYEE.address)) store.entries.delete(key)
+  // the disk lost everything but the second transaction and its winner
+  for (const [key, value] of store.entries) if (key.startsWith('tx/') ? (value as { nonce: number }).nonce === await world.nonce(PAYEE.address) : !key.endsWith(second.digest)) store.entries.delete(key)
   assert.is([...store.entries.keys()].filter((key) => key.startsWith('tx/')).length, 1)
   const client = await world.client({ store, confirmations: 0 })
   const reports = reportsOf(client)
