@@ -1,4 +1,7 @@
 import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
 import { suite } from 'uvu'
@@ -15,9 +18,12 @@ import type { Offer } from '../../src/documents/offer.ts'
 import { closedSetDigest, receiptDigest } from '../../src/documents/receipt.ts'
 import type { Receipt } from '../../src/documents/receipt.ts'
 import { toHex } from '../../src/codec/hasher.ts'
+import { refuse } from '../../src/codec/result.ts'
 import type { DocumentCodec } from '../../src/codec/document.ts'
 import { HearthError } from '../../src/errors.ts'
 import { PARAMS } from '../../src/params.ts'
+import { ContentStore } from '../../node/content/index.ts'
+import { openTransfer } from '../../node/work/transfer.ts'
 import { Ed25519Verifier, IdentityVerifier, nativeHasher, nodeKeys } from '../../node/keys/index.ts'
 import type { NodeKeys } from '../../node/keys/index.ts'
 import { BAN_MS, FAULT_MEMORY_MS, FAULTS_TO_BAN, MAX_BAN_MS, Misconduct } from '../../node/network/misconduct.ts'
@@ -29,6 +35,7 @@ import { AGREEMENT } from '../../protocols/agreement/index.ts'
 import { BID } from '../../protocols/bid/index.ts'
 import { topicOf } from '../../protocols/gossip/index.ts'
 import { RUN } from '../../protocols/run/index.ts'
+import { cidOfBlock, TRANSFER_PROTOCOL } from '../../protocols/transfer/index.ts'
 import { handleFrames, openFrames } from '../../protocols/wire/index.ts'
 import { adFields, createTestNetwork, first, firstAddress, HARDWARE, offerOf, SEPARATOR, testCid, until, withNetworks } from '../helpers/network.ts'
 import type { TestNetwork } from '../helpers/network.ts'
@@ -153,6 +160,37 @@ test('messages of another protocol, oversized frames and garbage are refused, an
       for (let i = 0; i < FAULTS_TO_BAN; i++) await sendRaw(attacker!, victim!, protocol, make(other))
       await cutOff(attacker!, victim!)
     })
+  }
+})
+
+test('who gives other bytes than were asked for, again and again, finds the door closed', async () => {
+  const dir = await mkdtemp(join(tmpdir(), 'hearth-network-'))
+  const store = await ContentStore.open({ dir, quotaBytes: 2 ** 30, minFreeDiskBytes: 0 })
+  try {
+    await withNetworks(2, {}, async ([liar, victim]) => {
+      const lies = await handleFrames(liar!.network.libp2p, TRANSFER_PROTOCOL, LIMITS, async (frames) => {
+        await frames.read()
+        await frames.write(randomBytes(50))
+        await frames.read()
+      }, { maxStreamsPerPeer: 8 })
+      const blamed: string[] = []
+      const transfer = await openTransfer({
+        streams: victim!.network.streams, store, mayRead: () => false,
+        onMisconduct: (peer, code, message) => { blamed.push(code); victim!.network.report(peer, refuse(code, message)) }
+      })
+      await victim!.network.dial(firstAddress(liar!))
+      const fetch = (): Promise<string> => codeOf(transfer.fetch({ cid: cidOfBlock('raw', Buffer.from('wanted')), pinFor: 'test', from: [liar!.network.peerId], agreementId: '', maxBytes: 1000 }))
+      for (let i = 0; i < FAULTS_TO_BAN; i++) assert.is(await fetch(), 'E_TRANSFER_NO_SOURCE')
+      await cutOff(liar!, victim!)
+      assert.equal(blamed, ['E_SOURCE_PROTOCOL', 'E_SOURCE_PROTOCOL', 'E_SOURCE_PROTOCOL'])
+      assert.is(await fetch(), 'E_TRANSFER_NO_SOURCE', 'it is not even dialled')
+      assert.is(blamed.length, FAULTS_TO_BAN)
+      await transfer.stop()
+      await lies.stop()
+    })
+  } finally {
+    await store.close()
+    await rm(dir, { recursive: true })
   }
 })
 
