@@ -1,18 +1,24 @@
 import type { Hasher } from './codec/hasher.ts'
 import type { Step, StoredRecord } from './core/effect.ts'
-import type { Now, PeerEvent, Standing } from './core/event.ts'
+import type { EventOf, Now, PeerEvent, Standing } from './core/event.ts'
 import { Outbox, OUTBOX_PREFIX } from './core/outbox.ts'
 import { Timers } from './core/timers.ts'
 import { Turn } from './core/turn.ts'
 import type { Agreement } from './documents/agreement.ts'
 import type { Message } from './documents/message.ts'
 import type { Hardware } from './documents/resources.ts'
+import { TicketHasher } from './documents/ticket.ts'
+import { invariant } from './errors.ts'
 import { DEAL_PREFIX } from './job/deals.ts'
+import { Earning, EARNING_PREFIXES } from './job/earning.ts'
+import type { EarnerSettings } from './job/earning.ts'
 import { HOSTED_PREFIX } from './job/hosted.ts'
 import { Hosting } from './job/hosting.ts'
 import { JOB_PREFIX } from './job/job.ts'
 import { LEASE_PREFIX } from './job/lease.ts'
 import type { Parts, Self } from './job/parts.ts'
+import { Paying, PAYING_PREFIXES } from './job/paying.ts'
+import type { PayerSettings } from './job/paying.ts'
 import { Requesting } from './job/requesting.ts'
 import type { RequesterSettings } from './job/requesting.ts'
 import { TASK_PREFIX } from './job/task.ts'
@@ -20,6 +26,8 @@ import type { SharePolicy } from './documents/share.ts'
 import { GUEST_PREFIX, Guests } from './market/guests.ts'
 import type { FreePolicy } from './market/guests.ts'
 import { PARAMS } from './params.ts'
+import { Accounts } from './payment/accounts.ts'
+import type { Draws } from './payment/draws.ts'
 import { Histories, PEER_PREFIX } from './reputation/history.ts'
 
 export interface PeerOptions {
@@ -29,12 +37,24 @@ export interface PeerOptions {
   hardware: Hardware
   requester: RequesterSettings
   free: FreePolicy
+  /** Absent: nothing is paid. */
+  payment?: { payer: PayerSettings, earner: EarnerSettings, draws: Draws }
+}
+
+/** Where nothing is paid, nothing is drawn. */
+const NO_DRAWS: Draws = {
+  commit: () => { invariant(false, 'a commit where nothing is paid'); return '' },
+  wins: () => { invariant(false, 'a draw where nothing is paid'); return false }
+}
+
+function isPaying(prefix: string): prefix is typeof PAYING_PREFIXES[number] {
+  return (PAYING_PREFIXES as readonly string[]).includes(prefix)
 }
 
 /** Timers that fire in one tick at most, so that a tick always ends. The rest fire in the next. */
 const MAX_TIMERS_A_TICK = 1000
 /** Records in the order in which restoring them needs each other. */
-const RESTORE_ORDER = [PEER_PREFIX, GUEST_PREFIX, JOB_PREFIX, DEAL_PREFIX, TASK_PREFIX, HOSTED_PREFIX, LEASE_PREFIX, OUTBOX_PREFIX] as const
+const RESTORE_ORDER = [PEER_PREFIX, GUEST_PREFIX, ...PAYING_PREFIXES, ...EARNING_PREFIXES, JOB_PREFIX, DEAL_PREFIX, TASK_PREFIX, HOSTED_PREFIX, LEASE_PREFIX, OUTBOX_PREFIX] as const
 
 /**
  * A whole peer, requester and provider at once, without I/O: events in, records to write and effects to perform out.
@@ -44,7 +64,11 @@ export class Peer {
   readonly requesting: Requesting
   readonly hosting: Hosting
   readonly histories = new Histories()
+  readonly paying: Paying
+  readonly earning: Earning
   readonly #guests: Guests
+  readonly #accounts = new Accounts()
+  readonly #self: string
   readonly #timers = new Timers()
   readonly #outbox: Outbox
   readonly #hasher: Hasher
@@ -53,9 +77,17 @@ export class Peer {
     this.#hasher = options.hasher
     this.#outbox = new Outbox(this.#timers)
     this.#guests = new Guests(options.free)
-    const parts: Parts = { self: options.self, timers: this.#timers, outbox: this.#outbox, histories: this.histories, guests: this.#guests }
-    this.requesting = new Requesting(parts, options.requester)
-    this.hosting = new Hosting(parts, options.policy, options.hardware, { ownerActive: false, minuteOfDay: 0, weekday: 0, diskFreeBytes: Number.MAX_SAFE_INTEGER })
+    const outbox = this.#outbox
+    const parts: Parts = {
+      self: options.self, timers: this.#timers, outbox, histories: this.histories, guests: this.#guests,
+      post: { send: (turn, to, message) => { turn.send(to, message) }, add: (turn, key, to, message, expiresWallMs) => { outbox.add(turn, key, to, message, expiresWallMs) }, done: (turn, key) => { outbox.done(turn, key) }, has: (key) => outbox.has(key) }
+    }
+    const { payment } = options
+    this.#self = options.self.identity.address
+    this.paying = new Paying(parts, this.#accounts, payment?.payer)
+    this.earning = new Earning(parts, this.#accounts, payment?.earner, payment?.draws ?? NO_DRAWS, new TicketHasher(options.hasher, options.self.separator))
+    this.requesting = new Requesting(parts, options.requester, this.paying)
+    this.hosting = new Hosting(parts, options.policy, options.hardware, { ownerActive: false, minuteOfDay: 0, weekday: 0, diskFreeBytes: Number.MAX_SAFE_INTEGER }, this.earning)
   }
 
   /** Rebuilds the state from committed records. Call before the first event; then handle `start`. */
@@ -70,6 +102,8 @@ export class Peer {
     yield* this.histories.records()
     yield* this.#guests.records()
     yield* this.requesting.records()
+    yield* this.paying.records()
+    yield* this.earning.records()
     yield* this.hosting.book.records()
     yield* this.#outbox.records()
   }
@@ -106,7 +140,19 @@ export class Peer {
       case HOSTED_PREFIX: this.hosting.book.restoreAgreement(value); break
       case LEASE_PREFIX: this.hosting.book.restoreLease(value); break
       case OUTBOX_PREFIX: this.#outbox.restore(value); break
+      default: this.#restoreMoney(prefix, value)
     }
+  }
+
+  #restoreMoney(prefix: typeof PAYING_PREFIXES[number] | typeof EARNING_PREFIXES[number], value: StoredRecord): void {
+    if (isPaying(prefix)) this.paying.restore(prefix, value)
+    else this.earning.restore(prefix, value)
+  }
+
+  #account(turn: Turn, { address, account }: EventOf<'account'>): void {
+    this.#accounts.seen(address, account)
+    if (address === this.#self) this.paying.ownAccount(account)
+    if (account !== undefined) this.hosting.payerSeen(turn, address)
   }
 
   #route(turn: Turn, event: PeerEvent): void {
@@ -115,6 +161,8 @@ export class Peer {
         this.hosting.setPolicy(turn, this.hosting.policy, event.hardware)
         this.hosting.setHost(turn, event.host)
         this.#outbox.start(turn)
+        this.paying.start(turn, this.#self)
+        this.earning.start(turn, this.hosting.agreements.map(({ id }) => id))
         this.requesting.recovery.start(turn)
         this.hosting.start(turn)
         break
@@ -127,6 +175,7 @@ export class Peer {
       case 'peer-connected':
         this.#timers.clear(`gone|${event.peer}`)
         this.#outbox.peerConnected(turn, event.peer)
+        this.paying.peerConnected(turn, event.peer)
         this.requesting.newcomer(turn)
         break
       case 'peer-disconnected': this.#timers.set(`gone|${event.peer}`, turn.now.monoMs + PARAMS.reconnectMs); break
@@ -148,6 +197,9 @@ export class Peer {
       case 'result-fetched': this.requesting.resultFetched(turn, event.job, event.task, event.content); break
       case 'result-lost': this.requesting.resultLost(turn, event.job, event.task, event.content); break
       case 'draining': this.hosting.drain(turn); break
+      case 'account': this.#account(turn, event); break
+      case 'chain-costs': this.earning.costs(event.costs); break
+      case 'redeemed': this.earning.redeemed(turn, event.agreement, event.index); break
     }
   }
 
@@ -173,6 +225,11 @@ export class Peer {
       case 'peeked': this.requesting.peeked(turn, from, message); break
       case 'failed': this.requesting.failed(turn, from, message); break
       case 'closed': this.requesting.closed(turn, from, message); break
+      case 'ticket': this.hosting.ticket(turn, from, message); break
+      case 'reconcile': this.earning.message(turn, from, message); break
+      case 'credit':
+      case 'ticket-refused':
+      case 'refund': this.paying.message(turn, from, message); break
       case 'settled':
         this.requesting.settled(turn, from, message)
         this.hosting.settled(turn, from, message)
@@ -188,7 +245,7 @@ export class Peer {
     for (let fired = 0; fired < MAX_TIMERS_A_TICK; fired++) {
       const timer = this.#timers.takeDue(turn.now.monoMs)
       if (timer === undefined) return
-      if (this.#outbox.timer(turn, timer) || this.hosting.timer(turn, timer) || this.requesting.timer(turn, timer)) continue
+      if (this.#outbox.timer(turn, timer) || this.hosting.timer(turn, timer) || this.paying.timer(turn, timer) || this.requesting.timer(turn, timer)) continue
       const [kind, peer = ''] = timer.split('|')
       if (kind !== 'gone') continue
       this.requesting.gone(turn, peer)

@@ -2,8 +2,8 @@ import { Interface } from 'ethers/abi'
 import type { Result } from 'ethers/abi'
 import { BUCKET, NativeTicketBroker, REFUSALS } from '../../src/contracts/index.ts'
 import type { TicketRefusal } from '../../src/contracts/index.ts'
-import type { Ticket } from '../../src/payment/ticket.ts'
-import type { Refund, Statement } from '../../src/payment/state.ts'
+import type { Ticket } from '../../src/documents/ticket.ts'
+import type { Refund, Statement } from '../../src/documents/payment-state.ts'
 import type { RpcCall } from './rpc.ts'
 
 /** The three locked buckets of an account. */

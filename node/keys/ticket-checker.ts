@@ -1,8 +1,8 @@
 import { toHex } from '../../src/codec/hasher.ts'
 import { accept, refuse } from '../../src/codec/result.ts'
 import type { Result } from '../../src/codec/result.ts'
-import { TicketHasher } from '../../src/payment/ticket.ts'
-import type { Ticket } from '../../src/payment/ticket.ts'
+import { TicketHasher } from '../../src/documents/ticket.ts'
+import type { Ticket } from '../../src/documents/ticket.ts'
 import { recoverMoney } from './money.ts'
 import { nativeHasher } from './native-hasher.ts'
 

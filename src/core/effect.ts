@@ -1,6 +1,7 @@
 import type { ErrorCode } from '../errors.ts'
 import type { Message } from '../documents/message.ts'
 import type { Offer } from '../documents/offer.ts'
+import type { Winner } from '../documents/ticket.ts'
 import type { LeaseId } from './event.ts'
 
 /**
@@ -26,6 +27,12 @@ export type Effect =
   /** A provider's result that nobody may read any more. */
   | { kind: 'release-result', lease: LeaseId, content: string }
   | { kind: 'release-job', job: string }
+  /** Hold a run where it is, or let it go on: its requester does not pay, or pays again. */
+  | { kind: 'hold-run', lease: LeaseId, held: boolean }
+  /** Follow an account on the chain; what it holds comes as `account` events. */
+  | { kind: 'watch-account', address: string }
+  /** Redeem a winner before it expires; `redeemed` tells when that is beyond any reorganisation. */
+  | { kind: 'redeem', winner: Winner }
   /** Tell people and API clients; never needed for correctness. */
   | { kind: 'notify', notice: Notice }
 
@@ -43,6 +50,8 @@ export type Notice =
   | { kind: 'early', job: string, task: number, peer: string, agreement: string, content: string, contentBytes: number, exitCode: number }
   | { kind: 'caught', job: string, task: number, peer: string, message: string }
   | { kind: 'hosting', job: string, requester: string, task: number, state: 'accepted' | 'running' | 'finished' | 'failed' | 'settled', code: ErrorCode, message: string }
+  /** A ticket of this requester won: its face value is ours once it is redeemed. */
+  | { kind: 'won', job: string, requester: string, faceValueWei: string }
 
 /** Stored records, by key. A value is plain data with its schema version `v`. */
 export type Write = { kind: 'put', key: string, value: StoredRecord } | { kind: 'delete', key: string }

@@ -1,4 +1,5 @@
 import type { ErrorCode } from '../errors.ts'
+import type { Account, ChainCosts } from '../documents/account.ts'
 import type { Ad } from '../documents/ad.ts'
 import type { JobDocument } from '../documents/job.ts'
 import type { Message } from '../documents/message.ts'
@@ -57,5 +58,10 @@ export type PeerEvent =
   | { kind: 'result-fetched', job: string, task: number, content: string }
   | { kind: 'result-lost', job: string, task: number, content: string, code: ErrorCode }
   | { kind: 'draining' }
+  /** What the chain holds of somebody, as of a confirmed block; undefined while it cannot be seen. */
+  | { kind: 'account', address: string, account: Account | undefined }
+  | { kind: 'chain-costs', costs: ChainCosts }
+  /** A winner was paid beyond any reorganisation, or never will be. */
+  | { kind: 'redeemed', agreement: string, index: number, paid: boolean }
 
 export type EventOf<K extends PeerEvent['kind']> = Extract<PeerEvent, { kind: K }>

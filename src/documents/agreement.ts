@@ -5,6 +5,7 @@ import type { Hasher } from '../codec/hasher.ts'
 import { typedDigest } from '../codec/eip712.ts'
 import type { StructType } from '../codec/eip712.ts'
 import { PARAMS } from '../params.ts'
+import { termsHash, termsSchema } from './terms.ts'
 
 /**
  * One agreement a (job, provider), signed by both money keys. Its id is the EIP-712 digest of the fixed-width core.
@@ -29,6 +30,7 @@ export const agreementSchema = z.strictObject({
   attempt: int(0, 65_535),
   slots: int(1, PARAMS.maxTasks),
   taskPriceWei: wei,
+  terms: termsSchema,
   exposureSequence: int(0, Number.MAX_SAFE_INTEGER),
   exposureWei: wei,
   createdWallMs: wallMs,
@@ -41,7 +43,7 @@ const AGREEMENT_TYPE: StructType = {
   fields: [
     ['job', 'bytes32'], ['requester', 'address'], ['provider', 'address'], ['payee', 'address'],
     ['paramsHash', 'bytes32'], ['programRoot', 'bytes32'], ['initialRoot', 'bytes32'], ['meterVersion', 'uint16'],
-    ['attempt', 'uint16'], ['slots', 'uint32'], ['taskPrice', 'uint128'], ['exposureSequence', 'uint64'], ['exposure', 'uint128'],
+    ['attempt', 'uint16'], ['slots', 'uint32'], ['taskPrice', 'uint128'], ['terms', 'bytes32'], ['exposureSequence', 'uint64'], ['exposure', 'uint128'],
     ['createdAt', 'uint64'], ['expiresAt', 'uint64']
   ]
 }
@@ -60,6 +62,7 @@ export function agreementDigest(hasher: Hasher, separator: Uint8Array, agreement
     attempt: agreement.attempt,
     slots: agreement.slots,
     taskPrice: agreement.taskPriceWei,
+    terms: termsHash(hasher, agreement.terms),
     exposureSequence: agreement.exposureSequence,
     exposure: agreement.exposureWei,
     createdAt: agreement.createdWallMs,

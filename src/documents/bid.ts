@@ -4,6 +4,7 @@ import { documentCodec } from '../codec/document.ts'
 import { PARAMS } from '../params.ts'
 import { identity } from './identity.ts'
 import { hardware, region } from './resources.ts'
+import { termsSchema } from './terms.ts'
 
 /** Signed by the provider; binds it to nothing but its own terms until it expires. */
 export const bidSchema = z.strictObject({
@@ -18,11 +19,10 @@ export const bidSchema = z.strictObject({
   expiresWallMs: wallMs,
   hardware,
   region,
-  /** Payment terms. `free` asks nothing; ticket terms come with payment. */
-  terms: z.strictObject({ mode: z.literal('free') }),
+  terms: termsSchema,
   /** Wei for one task of the offered shape and full run time, so that bids compare; 0 when free. */
   taskPriceWei: wei,
-  /** The provider's bond, and how much of it its running agreements already expose. */
+  /** The provider's bond for jobs, and how much of it its running agreements already expose. */
   bondWei: wei,
   exposureWei: wei
 })

@@ -1,11 +1,14 @@
 import { z } from 'zod'
-import { bytes, bytes32, errorCode, int, real, signature65, text } from '../codec/schema.ts'
+import { bytes, bytes32, errorCode, int, list, real, signature65, text } from '../codec/schema.ts'
 import { documentCodec } from '../codec/document.ts'
 import { PARAMS } from '../params.ts'
 import { agreementSchema } from './agreement.ts'
 import { bidSchema, declineSchema } from './bid.ts'
 import { identity } from './identity.ts'
 import { offerSchema } from './offer.ts'
+import { commitLotSchema, PAY_KINDS } from './pay-message.ts'
+import type { PayMessage } from './pay-message.ts'
+import { MAX_LOTS } from './terms.ts'
 import { closedSetSchema, receiptSchema, resultSchema } from './receipt.ts'
 
 /**
@@ -14,6 +17,9 @@ import { closedSetSchema, receiptSchema, resultSchema } from './receipt.ts'
  */
 const leaseKey = { agreement: bytes32, task: int(0, PARAMS.maxTasks - 1), attempt: int(0, 65_535) }
 export const MAX_LEASES_A_MESSAGE = 256
+
+/** What was worked under the agreement in all, in quantities of its unit; only where work is paid. */
+const worked = int(0, Number.MAX_SAFE_INTEGER)
 
 const leaseRef = z.strictObject({ task: leaseKey.task, attempt: leaseKey.attempt })
 export type LeaseRef = z.output<typeof leaseRef>
@@ -24,7 +30,8 @@ const decline = z.strictObject({ kind: z.literal('decline'), decline: declineSch
 
 /** Requester to provider: the agreement, its first leases, and who the requester is. */
 const propose = z.strictObject({ kind: z.literal('propose'), agreement: agreementSchema, identity, leases: z.array(leaseRef).max(MAX_LEASES_A_MESSAGE), signature: signature65.optional() })
-const agreed = z.strictObject({ kind: z.literal('agreed'), agreement: bytes32, signature: signature65.optional() })
+/** `lots`: the first commits, where work is paid. */
+const agreed = z.strictObject({ kind: z.literal('agreed'), agreement: bytes32, lots: list(commitLotSchema, MAX_LOTS).optional(), signature: signature65.optional() })
 const refused = z.strictObject({ kind: z.literal('refused'), agreement: bytes32, code: errorCode, message: text(200) })
 /** Either side: nothing more will be leased under this agreement; repeated until `closed`. */
 const close = z.strictObject({ kind: z.literal('close'), agreement: bytes32, code: errorCode, message: text(200) })
@@ -32,11 +39,11 @@ const closed = z.strictObject({ kind: z.literal('closed'), agreement: bytes32 })
 
 const lease = z.strictObject({ kind: z.literal('lease'), agreement: bytes32, leases: z.array(leaseRef).min(1).max(MAX_LEASES_A_MESSAGE) })
 /** Provider's sign of life and what it holds; a requester that sees an unknown lease answers `cancel`, a missing one is re-sent. */
-const beat = z.strictObject({ kind: z.literal('beat'), agreement: bytes32, running: z.array(leaseRef).max(MAX_LEASES_A_MESSAGE), suspended: z.boolean() })
+const beat = z.strictObject({ kind: z.literal('beat'), agreement: bytes32, running: z.array(leaseRef).max(MAX_LEASES_A_MESSAGE), suspended: z.boolean(), worked: worked.optional() })
 const probe = z.strictObject({ kind: z.literal('probe'), agreement: bytes32 })
 const progress = z.strictObject({ kind: z.literal('progress'), ...leaseKey, phase: z.enum(['fetching', 'running']), /** 0 to 1 of the phase, where known. */ fraction: real(0, 1) })
-const failed = z.strictObject({ kind: z.literal('failed'), ...leaseKey, code: errorCode, message: text(200) })
-const commit = z.strictObject({ kind: z.literal('commit'), ...leaseKey, commit: bytes32 })
+const failed = z.strictObject({ kind: z.literal('failed'), ...leaseKey, code: errorCode, message: text(200), worked: worked.optional(), /** By this lease alone. */ spent: worked.optional() })
+const commit = z.strictObject({ kind: z.literal('commit'), ...leaseKey, commit: bytes32, worked: worked.optional() })
 const closedSet = z.strictObject({ kind: z.literal('closed-set'), ...leaseKey, set: closedSetSchema, signature: signature65.optional() })
 const reveal = z.strictObject({
   kind: z.literal('reveal'), receipt: receiptSchema, nonce: bytes32, signature: signature65.optional(),
@@ -63,7 +70,7 @@ export const runMessage = z.discriminatedUnion('kind', [lease, beat, probe, prog
 export type BidMessage = z.output<typeof bidMessage>
 export type AgreementMessage = z.output<typeof agreementMessage>
 export type RunMessage = z.output<typeof runMessage>
-export type Message = BidMessage | AgreementMessage | RunMessage
+export type Message = BidMessage | AgreementMessage | RunMessage | PayMessage
 export type MessageOf<K extends Message['kind']> = Extract<Message, { kind: K }>
 
 export const bidMessageCodec = documentCodec('bid message', bidMessage, PARAMS.maxMessageBytes)
@@ -79,6 +86,10 @@ export function isBidMessage(message: Message): message is BidMessage {
 
 export function isAgreementMessage(message: Message): message is AgreementMessage {
   return (AGREEMENT_KINDS as readonly string[]).includes(message.kind)
+}
+
+export function isPayMessage(message: Message): message is PayMessage {
+  return (PAY_KINDS as readonly string[]).includes(message.kind)
 }
 
 /** A result folder's root, for the `result` protocol. */

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { cid, int, list, multiaddrText, peerId, wallMs, wei } from '../codec/schema.ts'
 import { documentCodec } from '../codec/document.ts'
 import { PARAMS } from '../params.ts'
+import { identity } from './identity.ts'
 import { ENGINES, HARDWARE_CLASSES, region, resources } from './resources.ts'
 
 /** The key of a sub-market: a gossip topic and a DHT key. */
@@ -33,6 +34,8 @@ export const offerSchema = z.strictObject({
   deadlineWallMs: wallMs,
   issuedWallMs: wallMs,
   priceCapWei: wei.optional(),
+  /** Who would pay: its deposit can be looked up before anything is bid. Absent when nothing is paid. */
+  payer: identity.optional(),
   /** Of 65,535: providers whose hash falls below say why they decline, so that declines do not flood a large market. */
   declineShare: int(0, 65_535)
 })

@@ -239,14 +239,20 @@ export class Ballot {
       const { state } = replica
       if (state.kind === 'revealed' && state.hash === hash) {
         this.#parts.histories.record(turn, replica.provider, 'completed', { replicated })
-        this.setState(turn, job, task, replica, { kind: 'accepted', hash })
-        this.#verdict(turn, task, replica)
+        this.#accept(turn, job, task, replica, state.receipt, hash)
       } else if (state.kind === 'revealed') {
         this.#convict(turn, job, task, replica, state.hash, opposing)
       } else if (state.kind === 'failed' && !movesOn(state.code)) {
         this.#parts.histories.record(turn, replica.provider, 'failed')
       }
     }
+  }
+
+  /** Its word counted: what was held back for it is due. */
+  #accept(turn: Turn, job: Job, task: Task, replica: Replica, receipt: Receipt, hash: string): void {
+    this.#deals.paying.accepted(turn, replica.agreement, receipt.usage.wallMs)
+    this.setState(turn, job, task, replica, { kind: 'accepted', hash })
+    this.#verdict(turn, task, replica)
   }
 
   #convict(turn: Turn, job: Job, task: Task, replica: Replica, hash: string, opposing: { receipt: Receipt, signature: string } | undefined): void {
@@ -277,8 +283,7 @@ export class Ballot {
       if (!replica.check || replica.state.kind !== 'revealed') continue
       if (replica.state.hash === hash) {
         this.#parts.histories.record(turn, replica.provider, 'completed', { replicated: true })
-        this.setState(turn, job, task, replica, { kind: 'accepted', hash })
-        this.#verdict(turn, task, replica)
+        this.#accept(turn, job, task, replica, replica.state.receipt, hash)
       } else {
         this.#convict(turn, job, task, replica, replica.state.hash, undefined)
       }

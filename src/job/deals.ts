@@ -10,9 +10,11 @@ import { MINUTE_MS } from '../units.ts'
 import type { ErrorCode } from '../errors.ts'
 import { MAX_LEASES_A_MESSAGE } from '../documents/message.ts'
 import type { LeaseRef } from '../documents/message.ts'
+import type { CommitLot } from '../documents/pay-message.ts'
 import { deadlineWallMs } from './job.ts'
 import type { Job } from './job.ts'
 import type { Parts } from './parts.ts'
+import type { Paying } from './paying.ts'
 
 export const DEAL_PREFIX = 'deal/'
 /** Leases in flight beyond the slots, so that a provider never waits a round trip for its next task. */
@@ -52,12 +54,14 @@ export function room(deal: Deal, plenty: boolean): number {
 /** The requester's agreements: proposing, hearing, losing and closing them. */
 export class Deals {
   readonly #parts: Parts
+  readonly paying: Paying
   readonly #byId = new Map<string, { job: Job, deal: Deal }>()
   /** Agreements of jobs that are not forgotten, ended ones too: what was on its way still arrives. */
   readonly #jobs = new Map<string, Job>()
 
-  constructor(parts: Parts) {
+  constructor(parts: Parts, paying: Paying) {
     this.#parts = parts
+    this.paying = paying
   }
 
   get(id: string): { job: Job, deal: Deal } | undefined {
@@ -104,8 +108,8 @@ export class Deals {
       v: 1, job: job.id, requester: self.identity.peer, provider: bid.identity.peer,
       requesterAddress: self.identity.address, providerAddress: bid.identity.address, payee: bid.identity.payee,
       chainId: self.chainId, contract: self.contract, paramsHash: self.paramsHash,
-      programRoot: ZERO_BYTES32, initialRoot: ZERO_BYTES32, meterVersion: 0, attempt: job.proposals++ % MAX_ATTEMPT_NUMBERS, slots, taskPriceWei: bid.taskPriceWei,
-      exposureSequence: 0, exposureWei: 0n, createdWallMs: turn.now.wallMs, expiresWallMs: deadlineWallMs(job) + MINUTE_MS
+      programRoot: ZERO_BYTES32, initialRoot: ZERO_BYTES32, meterVersion: 0, attempt: job.proposals++ % MAX_ATTEMPT_NUMBERS, slots, taskPriceWei: bid.taskPriceWei, terms: bid.terms,
+      exposureSequence: 0, exposureWei: bid.exposureWei, createdWallMs: turn.now.wallMs, expiresWallMs: deadlineWallMs(job) + MINUTE_MS
     }
     const id = toHex(agreementDigest(turn.hasher, self.separator, agreement))
     const record: DealRecord = { v: 1, id, job: job.id, provider: bid.identity.peer, payee: bid.identity.payee, agreement, state: 'proposed' }
@@ -130,11 +134,13 @@ export class Deals {
     return false
   }
 
-  activate(turn: Turn, deal: Deal): void {
+  /** `lots`: the commits that came with its provider's word. */
+  activate(turn: Turn, deal: Deal, lots: readonly CommitLot[]): void {
     this.#parts.timers.clear(`accept|${deal.id}`)
     deal.state = 'active'
     this.heard(turn, deal)
     turn.put(DEAL_PREFIX + deal.id, dealRecord(deal))
+    this.paying.open(turn, deal.id, deal.agreement, lots)
     turn.notify({ kind: 'agreement', job: deal.job, peer: deal.provider, state: 'active', code: OK, message: '' })
   }
 
@@ -160,6 +166,7 @@ export class Deals {
     entry.job.deals.delete(deal.id)
     for (const timer of ['accept', 'silence']) this.#parts.timers.clear(`${timer}|${deal.id}`)
     turn.delete(DEAL_PREFIX + deal.id)
+    this.paying.close(turn, deal.id)
     if (options.tell) this.#parts.outbox.add(turn, `close/${deal.id}`, deal.provider, { kind: 'close', agreement: deal.id, code, message }, turn.now.wallMs + PARAMS.keepResultMs)
     turn.notify({ kind: 'agreement', job: deal.job, peer: deal.provider, state: 'closed', code, message })
   }

@@ -4,6 +4,7 @@ import type { Agreement } from '../documents/agreement.ts'
 import type { Offer } from '../documents/offer.ts'
 import type { ErrorCode } from '../errors.ts'
 import { PARAMS } from '../params.ts'
+import type { Earning } from './earning.ts'
 import { leaseKey, leaseRecord, LEASE_PREFIX } from './lease.ts'
 import type { Lease, LeaseRecord, LeaseState } from './lease.ts'
 import type { Parts } from './parts.ts'
@@ -29,12 +30,14 @@ export function hasWork({ leases }: Hosted): boolean {
 /** The agreements that a provider holds, with their leases: every change of one is written here, and nowhere else. */
 export class HostedBook {
   readonly #parts: Parts
+  readonly #earning: Earning
   readonly #hosted = new Map<string, Hosted>()
   /** By requester and id. */
   readonly #over = new Set<string>()
 
-  constructor(parts: Parts) {
+  constructor(parts: Parts, earning: Earning) {
     this.#parts = parts
+    this.#earning = earning
   }
 
   get size(): number {
@@ -87,6 +90,7 @@ export class HostedBook {
     const hosted: Hosted = { ...record, leases: new Map(), taken: new Map(), reserved: true }
     this.#hosted.set(record.id, hosted)
     turn.put(HOSTED_PREFIX + record.id, record)
+    this.#earning.open(turn, hosted)
     return hosted
   }
 
@@ -109,12 +113,25 @@ export class HostedBook {
   fail(turn: Turn, lease: Lease, code: ErrorCode, message: string): void {
     const hosted = this.#hosted.get(lease.agreement)
     if (hosted === undefined) return
+    const spent = this.#earning.ended(turn, lease, undefined)
     this.set(turn, lease, { kind: 'failed', code, message })
     const { agreement, task, attempt } = lease
     const { job, requester } = hosted.agreement
-    this.#parts.outbox.add(turn, `failed/${leaseKey(lease)}`, requester, { kind: 'failed', agreement, task, attempt, code, message: message.slice(0, 200) }, turn.now.wallMs + PARAMS.keepResultMs)
+    const worked = this.#earning.total(agreement)
+    if (spent !== undefined && code !== 'E_UNPAID') this.#earning.failed(turn, agreement, spent)
+    this.#parts.outbox.add(turn, `failed/${leaseKey(lease)}`, requester, { kind: 'failed', agreement, task, attempt, code, message: message.slice(0, 200), ...spent === undefined || worked === undefined ? {} : { worked, spent } }, turn.now.wallMs + PARAMS.keepResultMs)
     this.keepFor(turn, lease)
     turn.notify({ kind: 'hosting', job, requester, task, state: 'failed', code, message })
+  }
+
+  /** No money came for what was worked: runs and what waits for a slot end. */
+  unpaid(turn: Turn, hosted: Hosted): void {
+    for (const lease of hosted.leases.values()) {
+      if (lease.state.kind !== 'running' && lease.state.kind !== 'queued') continue
+      const { agreement, task, attempt } = lease
+      if (lease.state.kind === 'running') turn.do({ kind: 'stop-run', lease: { agreement, task, attempt }, code: 'E_UNPAID' })
+      this.fail(turn, lease, 'E_UNPAID', 'was not paid for its work')
+    }
   }
 
   drop(turn: Turn, hosted: Hosted, lease: Lease, code: ErrorCode): void {
@@ -122,6 +139,7 @@ export class HostedBook {
     const { agreement, task, attempt } = lease
     if (lease.state.kind === 'running') turn.do({ kind: 'stop-run', lease: { agreement, task, attempt }, code })
     this.#ran(turn, lease)
+    if (lease.state.kind === 'running') this.#earning.ended(turn, lease, undefined)
     if (lease.state.kind === 'committed' || lease.state.kind === 'revealed') turn.do({ kind: 'release-result', lease: { agreement, task, attempt }, content: lease.state.receipt.result.content })
     hosted.leases.delete(key)
     for (const kind of ['commit', 'reveal', 'failed']) this.#parts.outbox.done(turn, `${kind}/${key}`)
@@ -143,6 +161,7 @@ export class HostedBook {
     this.#parts.timers.clear(`beat|${hosted.id}`)
     this.#parts.timers.clear(`hosted-idle|${hosted.id}`)
     turn.delete(HOSTED_PREFIX + hosted.id)
+    this.#earning.close(turn, hosted.id)
     if (!this.values().some(({ agreement }) => agreement.job === hosted.agreement.job)) turn.do({ kind: 'release-job', job: hosted.agreement.job })
   }
 }

@@ -1,4 +1,5 @@
 import { OK } from '../core/effect.ts'
+import type { PayMessageOf } from '../documents/pay-message.ts'
 import type { HostState, LeaseId, Standing } from '../core/event.ts'
 import type { Turn } from '../core/turn.ts'
 import { agreementDigest, ZERO_BYTES32 } from '../documents/agreement.ts'
@@ -15,6 +16,7 @@ import { Capacity } from '../market/capacity.ts'
 import type { SharePolicy } from '../documents/share.ts'
 import { PARAMS } from '../params.ts'
 import { Bidder } from './bidder.ts'
+import type { Earning } from './earning.ts'
 import type { HostSide } from './bidder.ts'
 import { hasWork, HostedBook } from './hosted.ts'
 import type { Hosted } from './hosted.ts'
@@ -32,17 +34,19 @@ const HOST_LEFT: ErrorCode = 'E_HOST_LEFT'
 export class Hosting {
   readonly #parts: Parts
   readonly capacity: Capacity
+  readonly earning: Earning
   readonly #bidder: Bidder
   readonly book: HostedBook
   #side: HostSide
   #suspended = false
 
-  constructor(parts: Parts, policy: SharePolicy, hardware: Hardware, host: HostState) {
+  constructor(parts: Parts, policy: SharePolicy, hardware: Hardware, host: HostState, earning: Earning) {
     this.#parts = parts
+    this.earning = earning
     this.#side = { policy, host, draining: false }
     this.capacity = new Capacity(hardware)
-    this.#bidder = new Bidder(parts, this.capacity)
-    this.book = new HostedBook(parts)
+    this.#bidder = new Bidder(parts, this.capacity, earning)
+    this.book = new HostedBook(parts, earning)
   }
 
   get policy(): SharePolicy {
@@ -134,7 +138,7 @@ export class Hosting {
     const known = this.book.get(id)
     if (known !== undefined) {
       if (known.agreement.requester !== from) return
-      turn.send(from, { kind: 'agreed', agreement: id })
+      turn.send(from, this.earning.agreed(id))
       this.#take(turn, known, message.leases)
       return
     }
@@ -146,10 +150,23 @@ export class Hosting {
     }
     const hosted = this.book.add(turn, { v: 1, id, agreement, signature: message.signature ?? '', offer: answer.offer })
     this.capacity.reserve(id, agreement.slots, answer.offer.resources)
-    turn.send(from, { kind: 'agreed', agreement: id })
+    turn.send(from, this.earning.agreed(id))
     this.#advertise(turn)
     this.#take(turn, hosted, message.leases)
     this.book.touch(turn, hosted)
+  }
+
+  /** The chain has spoken of this payer. */
+  payerSeen(turn: Turn, address: string): void {
+    this.#bidder.payerSeen(turn, address, this.#side)
+  }
+
+  /** A ticket whose signature holds: what waited for it may go on. */
+  ticket(turn: Turn, from: string, message: PayMessageOf<'ticket'>): void {
+    const hosted = this.book.get(message.agreement)
+    if (!this.earning.ticket(turn, from, message) || hosted === undefined) return
+    this.book.touch(turn, hosted)
+    this.#pump(turn, hosted)
   }
 
   lease(turn: Turn, from: string, message: MessageOf<'lease'>): void {
@@ -211,6 +228,7 @@ export class Hosting {
       const { result } = lease.state.receipt
       this.#parts.histories.record(turn, from, 'served')
       if (result.status === 'trapped') this.#parts.histories.record(turn, from, 'faulty')
+      if (message.verdict === 'accepted') this.earning.accepted(turn, hosted.id, lease.state.receipt.usage.wallMs)
     }
     turn.notify({ kind: 'hosting', job: hosted.agreement.job, requester: from, task: lease.task, state: 'settled', code: message.code, message: message.verdict })
     this.book.drop(turn, hosted, lease, message.code)
@@ -229,6 +247,7 @@ export class Hosting {
     const hosted = this.book.get(id.agreement)
     if (lease === undefined || hosted === undefined || lease.state.kind !== 'running') return
     lease.state = { ...lease.state, phase, fraction }
+    if (phase === 'running') this.earning.began(turn, id)
     turn.send(hosted.agreement.requester, { kind: 'progress', ...id, phase, fraction })
   }
 
@@ -241,11 +260,13 @@ export class Hosting {
       if (lease?.state.kind !== 'committed' && lease?.state.kind !== 'revealed') turn.do({ kind: 'release-result', lease: id, content: result.content })
       return
     }
-    const receipt: Receipt = { agreement: id.agreement, task: id.task, attempt: id.attempt, result, usage, finalRoot: ZERO_BYTES32 }
+    const wallMs = this.earning.ended(turn, id, usage.wallMs) ?? usage.wallMs
+    const worked = this.earning.total(id.agreement)
+    const receipt: Receipt = { agreement: id.agreement, task: id.task, attempt: id.attempt, result, usage: { ...usage, wallMs }, finalRoot: ZERO_BYTES32 }
     const nonce = turn.nonce()
     const commit = commitHash(turn.hasher, receipt, this.#parts.self.identity.address, nonce)
     this.book.set(turn, lease, { kind: 'committed', receipt, nonce, commit })
-    this.#parts.outbox.add(turn, `commit/${leaseKey(id)}`, hosted.agreement.requester, { kind: 'commit', ...id, commit }, turn.now.wallMs + PARAMS.keepResultMs)
+    this.#parts.outbox.add(turn, `commit/${leaseKey(id)}`, hosted.agreement.requester, { kind: 'commit', ...id, commit, ...worked === undefined ? {} : { worked } }, turn.now.wallMs + PARAMS.keepResultMs)
     this.book.keepFor(turn, lease)
     turn.notify({ kind: 'hosting', job: hosted.agreement.job, requester: hosted.agreement.requester, task: id.task, state: 'finished', code: OK, message: `${result.status} ${result.exitCode}` })
     this.#pump(turn, hosted)
@@ -282,6 +303,15 @@ export class Hosting {
         if (hosted !== undefined && lease !== undefined) this.book.drop(turn, hosted, lease, 'E_REQUESTER_GONE')
         return true
       }
+      case 'paid':
+        if (hosted !== undefined) this.earning.look(turn, agreement, () => { this.#beat(turn, hosted) })
+        return true
+      case 'unpaid':
+        if (hosted !== undefined) this.book.unpaid(turn, hosted)
+        return true
+      case 'earned':
+        this.earning.forget(turn, agreement)
+        return true
       case 'hand-back':
         if (this.#suspended) this.#handBack(turn)
         return true
@@ -341,7 +371,7 @@ export class Hosting {
     const waiting: number[] = []
     for (const lease of leases) {
       if (lease.state.kind !== 'queued') continue
-      if (free <= 0) { waiting.push(lease.task); continue }
+      if (free <= 0 || !this.earning.mayStart(hosted.id)) { waiting.push(lease.task); continue }
       free--
       lease.state = { kind: 'running', phase: 'fetching', fraction: 0, sinceMonoMs: turn.now.monoMs }
       const { agreement, task, attempt } = lease
@@ -381,7 +411,8 @@ export class Hosting {
 
   #beat(turn: Turn, hosted: Hosted): void {
     const running = [...hosted.leases.values()].slice(0, MAX_LEASES_A_MESSAGE).map(({ task, attempt }) => ({ task, attempt }))
-    turn.send(hosted.agreement.requester, { kind: 'beat', agreement: hosted.id, running, suspended: this.#suspended })
+    const worked = this.earning.total(hosted.id)
+    turn.send(hosted.agreement.requester, { kind: 'beat', agreement: hosted.id, running, suspended: this.#suspended, ...worked === undefined ? {} : { worked } })
     this.#parts.timers.set(`beat|${hosted.id}`, turn.now.monoMs + PARAMS.beatMs)
   }
 

@@ -1,5 +1,6 @@
 import type { Identity } from '../documents/identity.ts'
 import type { Guests } from '../market/guests.ts'
+import type { Post } from '../payment/post.ts'
 import type { Histories } from '../reputation/history.ts'
 import type { Outbox } from '../core/outbox.ts'
 import type { Timers } from '../core/timers.ts'
@@ -29,4 +30,6 @@ export interface Parts {
   outbox: Outbox
   histories: Histories
   guests: Guests
+  /** The outbox and the turn, as the payment machines speak through them. */
+  post: Post
 }

@@ -34,6 +34,7 @@ export class Recovery {
   job(value: StoredRecord): void {
     const job = newJob(value as JobRecord)
     this.#jobs.set(job.id, job)
+    this.#deals.paying.budget.capJob(job.id, job.document.priceCapWei)
   }
 
   deal(value: StoredRecord): void {

@@ -14,6 +14,7 @@ import { JOB_PREFIX, jobRecord, newJob, storeJob } from './job.ts'
 import type { Job } from './job.ts'
 import { verdictKey } from './lease.ts'
 import type { Parts, RequesterSettings } from './parts.ts'
+import type { Paying } from './paying.ts'
 import { Recovery } from './recovery.ts'
 import { Scheduler } from './scheduler.ts'
 import { isLive, movesOn, TASK_PREFIX, verdictOf } from './task.ts'
@@ -33,6 +34,7 @@ interface Found { job: Job, task: Task, replica: Replica, deal: Deal | undefined
 /** The requester side of a peer: what its owner, its providers and its timers say, routed to the job that it concerns. */
 export class Requesting {
   readonly recovery: Recovery
+  readonly paying: Paying
   readonly #parts: Parts
   readonly #jobs = new Map<string, Job>()
   readonly #deals: Deals
@@ -41,15 +43,16 @@ export class Requesting {
   readonly #scheduler: Scheduler
   readonly #endings: Endings
 
-  constructor(parts: Parts, settings: RequesterSettings) {
+  constructor(parts: Parts, settings: RequesterSettings, paying: Paying) {
     this.#parts = parts
-    this.#deals = new Deals(parts)
+    this.paying = paying
+    this.#deals = new Deals(parts, paying)
     this.#ballot = new Ballot(parts, this.#deals, {
       changed: (turn, job, task) => { this.#endings.look(turn, job, task) },
       ended: (turn, job, task) => { this.#endings.taskEnded(turn, job, task) },
       caught: (turn, job, provider) => { this.#endings.distrust(turn, job, provider) }
     })
-    this.#tendering = new Tendering(parts, settings)
+    this.#tendering = new Tendering(parts, settings, paying)
     this.#scheduler = new Scheduler(parts, settings, this.#deals, this.#ballot, this.#tendering)
     this.#endings = new Endings(parts, this.#deals, this.#ballot, this.#scheduler, this.#tendering)
     this.recovery = new Recovery(parts, this.#jobs, this.#deals, this.#ballot, this.#scheduler, this.#endings)
@@ -74,6 +77,7 @@ export class Requesting {
     if (this.#jobs.has(id)) return
     const job = newJob({ v: 1, id, document, createdWallMs: turn.now.wallMs, offerRound: 0, begun: false, state: { kind: 'running' } })
     this.#jobs.set(id, job)
+    this.paying.budget.capJob(id, document.priceCapWei)
     storeJob(turn, job)
     this.#endings.watch(turn, job)
     turn.notify({ kind: 'job', job: id, state: 'tendering', code: OK, message: `${job.taskCount} ${job.taskCount === 1 ? 'task' : 'tasks'}` })
@@ -93,6 +97,7 @@ export class Requesting {
     turn.delete(JOB_PREFIX + id)
     turn.do({ kind: 'release-job', job: id })
     this.#jobs.delete(id)
+    this.paying.forgetJob(turn, id)
     this.#deals.forget(job)
   }
 
@@ -140,7 +145,7 @@ export class Requesting {
     }
     const { job, deal } = found
     if (deal.state === 'active') return
-    this.#deals.activate(turn, deal)
+    this.#deals.activate(turn, deal, message.lots ?? [])
     if (!job.begun) {
       job.begun = true
       this.#parts.timers.clear(`queue|${job.id}`)
@@ -177,6 +182,7 @@ export class Requesting {
       return
     }
     const { job, deal } = found
+    this.paying.worked(turn, deal.agreement, deal.id, message.worked)
     const unknown = message.running.filter((ref) => !this.#answersFor(turn, deal, ref, message.suspended))
     if (unknown.length > 0) turn.send(from, { kind: 'cancel', agreement: deal.id, leases: unknown, code: 'E_NOT_NEEDED' })
     const held = new Set(message.running.map(leaseName))
@@ -201,6 +207,7 @@ export class Requesting {
   commit(turn: Turn, from: string, message: MessageOf<'commit'>): void {
     const found = this.#replicaFrom(turn, from, message)
     if (found === undefined) { this.#disown(turn, from, message); return }
+    if (found.deal !== undefined) this.paying.worked(turn, found.deal.agreement, found.deal.id, message.worked)
     if (this.#ballot.tell(turn, found.task, found.replica)) return
     this.#ballot.commit(turn, found.job, found.task, found.replica, message.commit)
     this.#scheduler.pump(turn, found.job)
@@ -228,6 +235,12 @@ export class Requesting {
     const found = this.#replicaFrom(turn, from, message)
     if (found === undefined || !isLive(found.replica)) return
     const { job, task, replica } = found
+    if (found.deal !== undefined) {
+      this.paying.worked(turn, found.deal.agreement, agreement, message.worked)
+      this.paying.failed(turn, agreement, message.spent ?? 0)
+    }
+    const broke = code === 'E_UNPAID' ? this.paying.capOf(agreement) : undefined
+    if (broke !== undefined) { this.#endings.fail(turn, job, broke); return }
     if (movesOn(code)) this.#scheduler.rest(turn, job, from)
     this.#ballot.setState(turn, job, task, replica, movesOn(code) ? { kind: 'lost', code } : { kind: 'failed', code, message: message.message })
     turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'retry', peer: from, code, message: message.message })

@@ -13,6 +13,7 @@ import { SECOND_MS } from '../units.ts'
 import { deadlineWallMs, waitingCount } from './job.ts'
 import type { Job } from './job.ts'
 import type { Parts } from './parts.ts'
+import type { Paying } from './paying.ts'
 import type { RequesterSettings } from './parts.ts'
 
 const FIRST_RETRY_MS = 1 * SECOND_MS
@@ -32,10 +33,12 @@ const FULL_DECLINE_SHARE = 65_535
 export class Tendering {
   readonly #parts: Parts
   readonly #settings: RequesterSettings
+  readonly #paying: Paying
   readonly #latencyMs = new Map<string, number>()
 
-  constructor(parts: Parts, settings: RequesterSettings) {
+  constructor(parts: Parts, settings: RequesterSettings, paying: Paying) {
     this.#parts = parts
+    this.#paying = paying
     this.#settings = settings
   }
 
@@ -102,7 +105,7 @@ export class Tendering {
   take(turn: Turn, job: Job, suits: (bid: Bid) => boolean): Bid | undefined {
     const engaged = new Set([...job.deals.values()].flatMap(({ provider, payee }) => [provider, payee]))
     job.spares = job.spares.filter(({ bid, untilMonoMs }) => untilMonoMs > turn.now.monoMs && !engaged.has(bid.identity.peer) && !engaged.has(bid.identity.payee) && this.#refuses(turn, job, bid) === undefined)
-    const best = job.spares.findIndex(({ bid }) => suits(bid))
+    const best = job.spares.findIndex(({ bid }) => suits(bid) && this.#paying.distrusts(bid) === undefined)
     return best === -1 ? undefined : job.spares.splice(best, 1)[0]?.bid
   }
 
@@ -137,6 +140,8 @@ export class Tendering {
     if (shunned(this.#parts.histories.get(peer, turn.now.wallMs))) return { code: 'E_SHUNNED', message: 'gave wrong results here before' }
     const [unmet] = unmetResources(resources, bid.hardware)
     if (unmet !== undefined) return unmet
+    const terms = this.#paying.refuses(turn, bid)
+    if (terms !== undefined) return terms
     if (priceCapWei !== undefined && bid.taskPriceWei > priceCapWei) return { code: 'E_PRICE', message: 'asks more than the price cap' }
     return undefined
   }
@@ -151,6 +156,7 @@ export class Tendering {
       inputBytes: Math.min(PARAMS.maxInputBytes, taskInputBytes(document)),
       runMs: document.limits.runMs, deadlineWallMs: deadlineWallMs(job), issuedWallMs: turn.now.wallMs,
       ...document.priceCapWei === undefined ? {} : { priceCapWei: document.priceCapWei },
+      ...this.#paying.pays ? { payer: this.#parts.self.identity } : {},
       declineShare: FULL_DECLINE_SHARE
     }
   }

@@ -4,8 +4,8 @@ import type { StoredRecord } from '../core/effect.ts'
 import type { Now } from '../core/event.ts'
 import type { Turn } from '../core/turn.ts'
 import { DAY_MS } from '../units.ts'
-import { fromWei, toWei } from './ticket.ts'
-import type { Expected } from './ticket.ts'
+import { fromWei, toWei } from '../documents/ticket.ts'
+import type { Expected } from '../documents/ticket.ts'
 
 export const SPENT_PREFIX = 'spend/'
 /** Providers paid in a day; with more, the next is refused rather than forgotten. */
@@ -23,6 +23,8 @@ type SpentRecord = { v: 1, key: string, spent: Expected }
 export class Budget {
   #caps: Caps
   #paused: Refusal | undefined
+  /** What a job's own document lets it cost. */
+  readonly #jobCaps = new Map<string, bigint>()
   readonly #spent = new Map<string, Expected>()
   #day = -1
   #peers = 0
@@ -35,6 +37,11 @@ export class Budget {
     this.#caps = caps
   }
 
+  /** The job's own cap, beside the owner's. */
+  capJob(job: string, capWei: bigint | undefined): void {
+    if (capWei !== undefined) this.#jobCaps.set(job, capWei)
+  }
+
   /** Nothing more is signed for while this stands: the deposit may not cover it, or the chain cannot be seen. */
   pause(refusal: Refusal | undefined): void {
     this.#paused = refusal
@@ -45,7 +52,8 @@ export class Budget {
     if (this.#paused !== undefined) return this.#paused
     const keys = this.#keys(now, spending)
     const over = (key: string, capWei: bigint | undefined): boolean => capWei !== undefined && this.spent(key) + amount > fromWei(capWei)
-    if (over(keys.job, this.#caps.jobWei)) return refuse('E_BUDGET_JOB', `the job has cost ${toWei(this.spent(keys.job))} wei of its cap of ${this.#caps.jobWei}`)
+    const jobCapWei = lower(this.#caps.jobWei, this.#jobCaps.get(spending.job))
+    if (over(keys.job, jobCapWei)) return refuse('E_BUDGET_JOB', `the job has cost ${toWei(this.spent(keys.job))} wei of its cap of ${jobCapWei}`)
     if (over(keys.day, this.#caps.dayWei)) return refuse('E_BUDGET_DAY', `today has cost ${toWei(this.spent(keys.day))} wei of its cap of ${this.#caps.dayWei}`)
     if (over(keys.peer, this.#caps.peerDayWei)) return refuse('E_BUDGET_PEER', `this provider has cost ${toWei(this.spent(keys.peer))} wei today of its cap of ${this.#caps.peerDayWei}`)
     if (this.#peers >= MAX_PEERS_A_DAY && !this.#spent.has(keys.peer) && this.#dayOf(now) === this.#day) return refuse('E_BUDGET_PEER', `${MAX_PEERS_A_DAY} providers were paid today`)
@@ -73,6 +81,7 @@ export class Budget {
 
   /** The job is forgotten, so its count is. */
   forgetJob(turn: Turn, job: string): void {
+    this.#jobCaps.delete(job)
     if (this.#spent.delete(`job/${job}`)) turn.delete(`${SPENT_PREFIX}job/${job}`)
   }
 
@@ -112,4 +121,9 @@ export class Budget {
       turn.delete(SPENT_PREFIX + key)
     }
   }
+}
+
+function lower(a: bigint | undefined, b: bigint | undefined): bigint | undefined {
+  if (a === undefined || b === undefined) return a ?? b
+  return a < b ? a : b
 }

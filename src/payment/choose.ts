@@ -1,18 +1,10 @@
+import type { PayerFunds } from '../documents/account.ts'
 import { accept, refuse } from '../codec/result.ts'
 import type { Result } from '../codec/result.ts'
-import { aheadShare, BASIS, priceOf } from './terms.ts'
-import type { PaymentTerms } from './terms.ts'
-import { expectedOf, fromWei } from './ticket.ts'
-import type { Expected } from './ticket.ts'
-
-/** A payer's money on the chain as its provider last saw it confirmed. */
-export interface PayerFunds {
-  depositWei: bigint
-  bondWei: bigint
-  /** Withdrawals asked for, and the last second in which the money is still there. */
-  depositUnlock?: { amountWei: bigint, lockedUntilSec: number }
-  bondUnlock?: { amountWei: bigint, lockedUntilSec: number }
-}
+import { aheadShare, BASIS, priceOf } from '../documents/terms.ts'
+import type { PaymentTerms } from '../documents/terms.ts'
+import { expectedOf, fromWei } from '../documents/ticket.ts'
+import type { Expected } from '../documents/ticket.ts'
 
 /** What is sure to be there until a ticket expires. */
 export function fundsUntil(funds: PayerFunds, expirySec: number): { depositWei: bigint, bondWei: bigint } {

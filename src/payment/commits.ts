@@ -2,8 +2,8 @@ import { accept, refuse } from '../codec/result.ts'
 import type { Result } from '../codec/result.ts'
 import type { StoredRecord } from '../core/effect.ts'
 import type { Turn } from '../core/turn.ts'
-import type { CommitLot } from './message.ts'
-import { MAX_OPEN_COMMITS } from './terms.ts'
+import type { CommitLot } from '../documents/pay-message.ts'
+import { MAX_OPEN_COMMITS } from '../documents/terms.ts'
 
 export const SPENT_COMMITS_PREFIX = 'spent/'
 const PAGE_COMMITS = 64

@@ -1,7 +1,7 @@
 import type { Hasher } from '../codec/hasher.ts'
 import { invariant } from '../errors.ts'
-import { commitOf, isWin } from './ticket.ts'
-import { putHex } from './words.ts'
+import { commitOf, isWin } from '../documents/ticket.ts'
+import { putHex } from '../codec/words.ts'
 
 /**
  * A payee's secrets as the rules may see them: commits and outcomes, never the secret itself. It is injected like the

@@ -1,9 +1,9 @@
 import { heldBack } from './ledger.ts'
 import type { Work } from './ledger.ts'
-import { aheadQuantity, aheadShare, priceOf, ticketsAhead } from './terms.ts'
-import type { PaymentTerms } from './terms.ts'
-import { expectedOf, fromWei, toWei } from './ticket.ts'
-import type { Expected } from './ticket.ts'
+import { aheadQuantity, aheadShare, priceOf, ticketsAhead } from '../documents/terms.ts'
+import type { PaymentTerms } from '../documents/terms.ts'
+import { expectedOf, fromWei, toWei } from '../documents/ticket.ts'
+import type { Expected } from '../documents/ticket.ts'
 
 /** What a side can lose to the other's dishonesty or to a crash: in expectation (2^-64 wei), and when the luck of every ticket is against it. */
 export interface Exposure { expected: Expected, worstWei: bigint }

@@ -1,9 +1,9 @@
 import { accept, refuse } from '../codec/result.ts'
 import type { Result } from '../codec/result.ts'
-import { aheadShare, BASIS, priceOf } from './terms.ts'
-import type { PaymentTerms } from './terms.ts'
-import { fromWei } from './ticket.ts'
-import type { Expected } from './ticket.ts'
+import { aheadShare, BASIS, priceOf } from '../documents/terms.ts'
+import type { PaymentTerms } from '../documents/terms.ts'
+import { fromWei } from '../documents/ticket.ts'
+import type { Expected } from '../documents/ticket.ts'
 
 /**
  * What was worked under an agreement, in quantities of its unit. Payer and provider each keep one, from what both know

@@ -1,9 +1,9 @@
 import type { StoredRecord } from '../core/effect.ts'
 import type { Turn } from '../core/turn.ts'
 import type { Draws } from './draws.ts'
-import type { CommitLot } from './message.ts'
-import { MAX_LOTS, MAX_OPEN_COMMITS, MAX_TICKETS, renewBelowSec } from './terms.ts'
-import type { PaymentTerms } from './terms.ts'
+import type { CommitLot } from '../documents/pay-message.ts'
+import { MAX_LOTS, MAX_OPEN_COMMITS, MAX_TICKETS, renewBelowSec } from '../documents/terms.ts'
+import type { PaymentTerms } from '../documents/terms.ts'
 
 export const CREDITED_PREFIX = 'credited/'
 /** Credited tickets that are remembered to know a repetition: twice a payer's span of tickets under way. */

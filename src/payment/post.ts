@@ -1,5 +1,5 @@
 import type { Turn } from '../core/turn.ts'
-import type { PayMessage } from './message.ts'
+import type { PayMessage } from '../documents/pay-message.ts'
 
 /** How the machines here speak: the peer's outbox and its turn, as far as they need them. */
 export interface Post {

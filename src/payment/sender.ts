@@ -12,13 +12,13 @@ import { Commits } from './commits.ts'
 import type { OpenCommit } from './commits.ts'
 import { acceptWork, claimWork, dueFor, failWork, heldBack, NO_WORK } from './ledger.ts'
 import type { Work } from './ledger.ts'
-import type { CommitLot, PayMessageOf } from './message.ts'
+import type { CommitLot, PayMessageOf } from '../documents/pay-message.ts'
 import type { Post } from './post.ts'
-import type { PaymentState } from './state.ts'
-import { aheadQuantity, MAX_OPEN_COMMITS, MAX_TICKETS, ticketsAhead, useMarginSec } from './terms.ts'
-import type { PaymentTerms } from './terms.ts'
-import { contextOf, expectedOf, fromWei, jobDigest } from './ticket.ts'
-import type { Expected, Ticket } from './ticket.ts'
+import type { PaymentState } from '../documents/payment-state.ts'
+import { aheadQuantity, MAX_OPEN_COMMITS, MAX_TICKETS, ticketsAhead, useMarginSec } from '../documents/terms.ts'
+import type { PaymentTerms } from '../documents/terms.ts'
+import { contextOf, expectedOf, fromWei, jobDigest } from '../documents/ticket.ts'
+import type { Expected, Ticket } from '../documents/ticket.ts'
 
 export const SENDER_PREFIX = 'pay/'
 /** A ticket this far behind the newest is given up: its provider remembers twice as many, so it can still tell a repetition. */
@@ -33,6 +33,8 @@ export type Payment = {
   job: string
   /** PeerId of the provider. */
   provider: string
+  /** Whose money key signs its words. */
+  providerAddress: string
   payer: string
   payee: string
   terms: PaymentTerms

@@ -1,20 +1,8 @@
 import type { StoredRecord } from '../core/effect.ts'
 import type { Turn } from '../core/turn.ts'
-import type { Ticket } from './ticket.ts'
+import type { Winner } from '../documents/ticket.ts'
 
 export const WINNER_PREFIX = 'winner/'
-
-/** A ticket that won and is not redeemed yet. Its secret is not here: the keeper of keys makes it again from offer and index. */
-export type Winner = {
-  v: 1
-  agreement: string
-  offerId: string
-  index: number
-  ticket: Ticket
-  signature: string
-  /** 0x… of 32 bytes. */
-  digest: string
-}
 
 /** A provider's winners, until the chain has paid them for good: in any order, none behind another. */
 export class Winners {

@@ -254,6 +254,9 @@ export class Computer implements Station {
       case 'fetch-result': this.#fetchResult(effect); break
       case 'release-result': this.results.delete(leaseKey(effect.lease)); break
       case 'release-job': this.sandbox.forget(effect.job); break
+      case 'hold-run':
+      case 'watch-account':
+      case 'redeem':
       case 'prefetch':
       case 'notify': break
     }

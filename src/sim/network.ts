@@ -1,4 +1,5 @@
-import { agreementMessageCodec, bidMessageCodec, isAgreementMessage, isBidMessage, runMessageCodec } from '../documents/message.ts'
+import { payMessageCodec } from '../documents/pay-message.ts'
+import { agreementMessageCodec, bidMessageCodec, isAgreementMessage, isBidMessage, isPayMessage, runMessageCodec } from '../documents/message.ts'
 import type { Message } from '../documents/message.ts'
 import { invariant } from '../errors.ts'
 import type { PeerEvent } from '../core/event.ts'
@@ -158,7 +159,7 @@ export class Network {
     const { life } = to
     let atMs = this.#queue.nowMs + this.delayMs()
     if (this.#spec.ordered) {
-      const stream = `${from.index}>${to.index}${isBidMessage(message) ? 'b' : isAgreementMessage(message) ? 'a' : 'r'}`
+      const stream = `${from.index}>${to.index}${isBidMessage(message) ? 'b' : isAgreementMessage(message) ? 'a' : isPayMessage(message) ? 'p' : 'r'}`
       atMs = Math.max(atMs, (this.#arrivals.get(stream) ?? 0) + 0.001)
       this.#arrivals.set(stream, atMs)
     }
@@ -177,11 +178,12 @@ export class Network {
 
   /** What a driver signs is filled in, and all goes over the wire and back. */
   #throughCodec(message: Message): Message {
-    const signed = message.kind === 'propose' || message.kind === 'agreed' || message.kind === 'closed-set' || message.kind === 'reveal' ? { ...message, signature: this.#signature } : message
+    const signed = SIGNED.has(message.kind) ? signedWith(message, this.#signature) : message
     if (!this.#codecs) return signed
     const decoded = isBidMessage(signed) ? bidMessageCodec.decode(bidMessageCodec.encode(signed))
       : isAgreementMessage(signed) ? agreementMessageCodec.decode(agreementMessageCodec.encode(signed))
-        : runMessageCodec.decode(runMessageCodec.encode(signed))
+        : isPayMessage(signed) ? payMessageCodec.decode(payMessageCodec.encode(signed))
+          : runMessageCodec.decode(runMessageCodec.encode(signed))
     invariant(decoded.ok, `a ${message.kind} does not survive its own codec: ${decoded.ok ? '' : decoded.message}`)
     return decoded.value
   }
@@ -227,4 +229,11 @@ export class Network {
   #setKnows(link: Link, one: Station, other: Station, value: boolean): void {
     link.knows[one.index < other.index ? 0 : 1] = value
   }
+}
+
+/** What a driver signs. */
+const SIGNED: ReadonlySet<Message['kind']> = new Set(['propose', 'agreed', 'closed-set', 'reveal', 'ticket', 'credit', 'reconcile', 'refund'])
+
+function signedWith(message: Message, signature: string): Message {
+  return message.kind === 'refund' ? { ...message, refundSignature: signature, statementSignature: signature } : { ...message, signature } as Message
 }

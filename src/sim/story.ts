@@ -38,6 +38,11 @@ function ofMessage(message: Message): string {
     case 'closed-set': return `closed-set ${lease(message)} round ${message.set.round} [${message.set.commits.map(id).join(' ')}]`
     case 'reveal': return `reveal ${lease(message.receipt)} ${id(message.receipt.result.content)}`
     case 'verdict': return `verdict ${lease(message)} ${message.verdict} ${message.code}`
+    case 'ticket': return `ticket ${id(message.agreement)}/${message.index}`
+    case 'credit': return `credit ${id(message.agreement)} ${message.state.tickets} tickets${message.final ? ' final' : ''}`
+    case 'ticket-refused': return `ticket-refused ${id(message.agreement)}/${message.index} ${message.code}`
+    case 'reconcile': return `reconcile ${id(message.agreement)} ${message.state.tickets} tickets${message.final ? ' final' : ''}`
+    case 'refund': return `refund ${id(message.agreement)} ${message.amountWei} wei`
     case 'settled':
     case 'peek':
     case 'peeked': return `${message.kind} ${lease(message)}`
@@ -62,6 +67,9 @@ function ofEvent(event: PeerEvent, name: Name): string {
     case 'woke': return `woke after ${event.sleptMs.toFixed(0)} ms`
     case 'host': return `host ${event.host.ownerActive ? 'in use' : 'idle'}`
     case 'ad': return `ad of ${name(event.ad.identity.peer)}`
+    case 'account': return `account ${id(event.address)} ${event.account === undefined ? 'unseen' : `${event.account.depositWei} ${event.account.bondWei}`}`
+    case 'redeemed': return `redeemed ${id(event.agreement)}/${event.index} ${event.paid ? 'paid' : 'lost'}`
+    case 'chain-costs':
     case 'start':
     case 'tick':
     case 'share':
@@ -89,6 +97,9 @@ function ofEffect(effect: Effect, name: Name): string {
       const code = 'code' in notice && notice.code !== 'E_NONE' ? ` ${notice.code}` : ''
       return `* ${notice.kind}${about}${state}${'peer' in notice && notice.peer !== '' ? ` ${name(notice.peer)}` : ''}${code}`
     }
+    case 'hold-run': return `hold-run ${lease(effect.lease)} ${effect.held}`
+    case 'watch-account': return `watch-account ${id(effect.address)}`
+    case 'redeem': return `redeem ${id(effect.winner.agreement)}/${effect.winner.index}`
     case 'find-ads': return effect.kind
   }
 }

@@ -55,7 +55,7 @@ const bid: Bid = { v: 1, job: CID_B, round: 0, identity, slots: 4, startMs: 10, 
 const decline: Decline = { v: 1, job: CID_B, round: 0, code: 'E_MEMORY', message: 'needs more memory than is shared', unmet: ['E_MEMORY', 'E_GPU'] }
 const agreement: Agreement = {
   v: 1, job: CID_B, requester: PEER_A, provider: PEER_B, requesterAddress: ADDRESS, providerAddress: ADDRESS, payee: ADDRESS, chainId: 0, contract: ADDRESS, paramsHash: HASH, programRoot: HASH, initialRoot: HASH,
-  meterVersion: 0, attempt: 1, slots: 2, taskPriceWei: 0n, exposureSequence: 0, exposureWei: 1n, createdWallMs: WALL_MS, expiresWallMs: WALL_MS
+  meterVersion: 0, attempt: 1, slots: 2, taskPriceWei: 0n, terms: { mode: 'free' }, exposureSequence: 0, exposureWei: 1n, createdWallMs: WALL_MS, expiresWallMs: WALL_MS
 }
 const receipt: Receipt = {
   agreement: HASH, task: 3, attempt: 1, result: { status: 'exited', exitCode: -1, trap: 'E_NONE', content: CID_A, contentBytes: 77 },

@@ -7,20 +7,20 @@ import { Timers } from '../../src/core/timers.ts'
 import { Turn } from '../../src/core/turn.ts'
 import { Budget, SPENT_PREFIX } from '../../src/payment/budget.ts'
 import type { Caps } from '../../src/payment/budget.ts'
-import type { PayerFunds } from '../../src/payment/choose.ts'
+import type { PayerFunds } from '../../src/documents/account.ts'
 import { SPENT_COMMITS_PREFIX } from '../../src/payment/commits.ts'
 import { hmacDraws } from '../../src/payment/draws.ts'
 import type { Secrets } from '../../src/payment/draws.ts'
-import { payMessageCodec } from '../../src/payment/message.ts'
-import type { PayMessage } from '../../src/payment/message.ts'
+import { payMessageCodec } from '../../src/documents/pay-message.ts'
+import type { PayMessage } from '../../src/documents/pay-message.ts'
 import { CREDITED_PREFIX } from '../../src/payment/offered.ts'
 import type { Post } from '../../src/payment/post.ts'
 import { Recipient, RECIPIENT_PREFIX } from '../../src/payment/recipient.ts'
 import type { Credited } from '../../src/payment/recipient.ts'
 import { Sender, SENDER_PREFIX } from '../../src/payment/sender.ts'
-import { stateDigest } from '../../src/payment/state.ts'
-import type { PaymentTerms } from '../../src/payment/terms.ts'
-import { TicketHasher } from '../../src/payment/ticket.ts'
+import { stateDigest } from '../../src/documents/payment-state.ts'
+import type { PaymentTerms } from '../../src/documents/terms.ts'
+import { TicketHasher } from '../../src/documents/ticket.ts'
 import { Winners, WINNER_PREFIX } from '../../src/payment/winners.ts'
 import { Disk, frozenWrites } from '../../src/sim/disk.ts'
 import { nativeHasher } from '../../node/keys/index.ts'
@@ -229,7 +229,7 @@ export class PaymentWorld {
   }
 
   openSender(turn: Turn): Sender {
-    return Sender.open(turn, this.payer.parts, { agreement: AGREEMENT, job: JOB, provider: 'provider', payer: PAYER, payee: PAYEE, terms: this.terms })
+    return Sender.open(turn, this.payer.parts, { agreement: AGREEMENT, job: JOB, provider: 'provider', providerAddress: PAYEE, payer: PAYER, payee: PAYEE, terms: this.terms })
   }
 
   openRecipient(turn: Turn): Recipient {

@@ -16,6 +16,8 @@ import type { Replica, Task } from '../../src/job/task.ts'
 import { tally } from '../../src/job/vote.ts'
 import { trustedAlone } from '../../src/reputation/adaptive.ts'
 import { Guests } from '../../src/market/guests.ts'
+import { Paying } from '../../src/job/paying.ts'
+import { Accounts } from '../../src/payment/accounts.ts'
 import { Histories } from '../../src/reputation/history.ts'
 import { addressOf, peerIdOf } from '../../src/sim/computer.ts'
 import { documentOf } from '../../src/sim/documents.ts'
@@ -93,8 +95,8 @@ class Booth {
   readonly #turn = new Turn({ monoMs: 0, wallMs: 1_800_000_000_000 }, new Uint8Array(32), this.#hasher)
   readonly #self = { identity: { peer: peerIdOf(0), address: addressOf(0), payee: addressOf(0), peerSignature: new Uint8Array(64), moneySignature: '' }, separator: new Uint8Array(32), chainId: 0, contract: ZERO_ADDRESS, paramsHash: ZERO_BYTES32 }
   readonly #timers = new Timers()
-  readonly #parts = { self: this.#self, timers: this.#timers, outbox: new Outbox(this.#timers), histories: new Histories(), guests: new Guests({ allow: [], coreMsADay: 0 }) }
-  readonly #deals = new Deals(this.#parts)
+  readonly #parts = { self: this.#self, timers: this.#timers, outbox: new Outbox(this.#timers), histories: new Histories(), guests: new Guests({ allow: [], coreMsADay: 0 }), post: { send: () => undefined, add: () => undefined, done: () => undefined, has: () => false } }
+  readonly #deals = new Deals(this.#parts, new Paying(this.#parts, new Accounts(), undefined))
   readonly #ballot = new Ballot(this.#parts, this.#deals, { changed: () => undefined, ended: () => undefined, caught: () => undefined })
   readonly #job = newJob({ v: 1, id: cidOf('booth'), document: documentOf(JOB, peerIdOf(0), 0), createdWallMs: 1_800_000_000_000, offerRound: 1, begun: true, state: { kind: 'running' } })
   readonly #random: Random

@@ -77,7 +77,7 @@ plant('an honest host whose result is spoilt on its way to the receipt', 'honest
 
 plant('verdicts that differ when they are repeated', 'verdicts agree', tampered((step, _event, entropy) => ({
   ...step,
-  effects: step.effects.map((effect) => effect.kind === 'send' && effect.message.kind === 'verdict' && effect.message.verdict === 'accepted' && (entropy[0] ?? 0) % 2 === 0 ? { ...effect, message: { ...effect.message, verdict: 'rejected' as const } } : effect)
+  effects: step.effects.map((effect) => effect.kind === 'send' && effect.message.kind === 'verdict' && effect.message.verdict === 'accepted' && (entropy[0] ?? 0) % 2 === 0 ? { ...effect, message: { ...effect.message, verdict: 'late' as const } } : effect)
 })))
 
 plant('a job whose end is forgotten in a crash', 'ends once', tampered((step) => ({

@@ -81,6 +81,8 @@ export const ERROR_FAMILIES: readonly ErrorFamily[] = [
   { prefix: 'E_PAY', means: 'Payment between requester and provider' },
   { prefix: 'E_TERMS_', means: 'The two sides did not agree on how to pay' },
   { prefix: 'E_TICKET_', means: 'A payment ticket was refused' },
+  { prefix: 'E_UNPAID', means: 'A provider was not paid for what it had worked, so it stopped: `wallet` and `doctor` say whether the deposit, the caps or the chain are why' },
+  { prefix: 'E_BOND_', means: 'A provider asks for money ahead of its results, and its bond does not stand behind that' },
   { prefix: 'E_BUDGET_', means: 'A spending limit of the configuration is reached' },
   { prefix: 'E_COMMIT_', means: 'The number behind a payment ticket does not fit what was agreed' },
   { prefix: 'E_CHAIN_', means: 'The blockchain refused, or its server did not answer' },

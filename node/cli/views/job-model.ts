@@ -76,6 +76,7 @@ export class JobModel {
       case 'decline':
       case 'agreement':
       case 'early':
+      case 'won':
       case 'hosting': break
     }
   }

@@ -48,6 +48,7 @@ function say(notice: Notice): Said {
       const percent = notice.state === 'running' && notice.fraction !== undefined ? `, ${Math.floor(notice.fraction * 100)} %` : ''
       return { ...said, text: `task ${notice.task} ${said.text} ${shortId(notice.peer)}${percent}${because(notice.code, notice.message === notice.state ? '' : notice.message)}` }
     }
+    case 'won': return { mark: '★', style: 'green', text: `a ticket of ${shortId(notice.requester)} won ${notice.faceValueWei} wei` }
     case 'early': return { mark: '◔', style: 'yellow', text: `task ${notice.task} looked at before the vote, from ${shortId(notice.peer)}: unverified` }
     case 'caught': return { mark: '!', style: 'red', text: `caught ${shortId(notice.peer)} on task ${notice.task}${because('E_NONE', notice.message)}` }
     case 'hosting': {

@@ -1,0 +1,324 @@
+import type { StoredRecord } from '../core/effect.ts'
+import type { LeaseId } from '../core/event.ts'
+import type { Turn } from '../core/turn.ts'
+import type { ChainCosts } from '../documents/account.ts'
+import type { Offer } from '../documents/offer.ts'
+import type { MessageOf } from '../documents/message.ts'
+import type { PayMessage, PayMessageOf } from '../documents/pay-message.ts'
+import { priceOf } from '../documents/terms.ts'
+import type { PaymentTerms, Terms } from '../documents/terms.ts'
+import { toWei } from '../documents/ticket.ts'
+import type { TicketHasher } from '../documents/ticket.ts'
+import type { ErrorCode } from '../errors.ts'
+import type { Accounts } from '../payment/accounts.ts'
+import { chooseTicket, fundsUntil } from '../payment/choose.ts'
+import type { Draws } from '../payment/draws.ts'
+import { totalOf } from '../payment/ledger.ts'
+import { CREDITED_PREFIX, Offered } from '../payment/offered.ts'
+import { slotPriceWei } from '../payment/prices.ts'
+import type { Prices } from '../payment/prices.ts'
+import { Recipient, RECIPIENT_PREFIX } from '../payment/recipient.ts'
+import { WINNER_PREFIX, Winners } from '../payment/winners.ts'
+import { DAY_MS, SECOND_MS } from '../units.ts'
+import type { Hosted } from './hosted.ts'
+import { leaseKey } from './lease.ts'
+import type { Parts } from './parts.ts'
+
+/** How a host is paid; absent when it works for nothing. */
+export interface EarnerSettings {
+  prices: Prices
+  /** One unit of work: what one ticket pays. */
+  unitMs: number
+  ticketLifeSec: number
+  /** Basis points. */
+  holdback: number
+  refund: number
+  /** The most that redeeming a winner may cost of it, basis points. */
+  maxCostShare: number
+  /** Agreements that may be behind the own bond at once: each is paid ahead of its reveals up to this part of it. */
+  bondShares: number
+}
+
+export const EARNING_PREFIXES = [RECIPIENT_PREFIX, CREDITED_PREFIX, WINNER_PREFIX] as const
+/** Commits offered beyond the tickets that pay one unit a slot: one in flight each way. */
+const SPARE_COMMITS = 4
+const MAX_OPEN = 64
+/** Work that nobody pays is held for this long, then it ends. */
+export const UNPAID_MS = 30 * SECOND_MS
+/** A refund can be claimed this long. */
+const REFUND_LIFE_MS = 7 * DAY_MS
+
+/** A run's program since it began, and what of it was claimed. */
+interface Clock { sinceMonoMs: number, claimedMs: number }
+export type TermsAnswer = { kind: 'terms', terms: Terms } | { kind: 'refused', code: ErrorCode, message: string } | { kind: 'wait' }
+
+/** The provider's money: its terms, one recipient an agreement, its winners; and when work may go on. */
+export class Earning {
+  readonly #parts: Parts
+  readonly #accounts: Accounts
+  readonly #settings: EarnerSettings | undefined
+  readonly #draws: Draws
+  readonly #tickets: TicketHasher
+  readonly winners = new Winners()
+  readonly #recipients = new Map<string, Recipient>()
+  /** Of agreements that stand: what our bond is behind now. */
+  readonly #live = new Set<string>()
+  readonly #clocks = new Map<string, Map<string, Clock>>()
+  /** Runs held for want of money. */
+  readonly #held = new Set<string>()
+  #costs: ChainCosts | undefined
+
+  constructor(parts: Parts, accounts: Accounts, settings: EarnerSettings | undefined, draws: Draws, tickets: TicketHasher) {
+    this.#parts = parts
+    this.#accounts = accounts
+    this.#settings = settings
+    this.#draws = draws
+    this.#tickets = tickets
+  }
+
+  get recipients(): ReadonlyMap<string, Recipient> {
+    return this.#recipients
+  }
+
+  /** After a restart; `live` are the agreements that still stand. */
+  start(turn: Turn, live: Iterable<string>): void {
+    if (this.#settings === undefined) return
+    this.#accounts.want(turn, this.#parts.self.identity.address)
+    for (const id of live) if (this.#recipients.has(id)) this.#live.add(id)
+    for (const recipient of this.#recipients.values()) {
+      recipient.start(turn)
+      this.#accounts.want(turn, recipient.earning.payer)
+      if (!this.#live.has(recipient.id)) this.#keep(turn, recipient.id)
+    }
+    for (const winner of this.winners.all()) turn.do({ kind: 'redeem', winner })
+  }
+
+  costs(costs: ChainCosts): void {
+    this.#costs = costs
+  }
+
+  /** The terms that this host would work on for this offer. `wait`: the chain is asked what stands behind the requester. */
+  terms(turn: Turn, offer: Offer, slots: number): TermsAnswer {
+    if (this.#settings === undefined) return { kind: 'terms', terms: { mode: 'free' } }
+    if (offer.payer === undefined) return { kind: 'refused', code: 'E_TERMS_MODE', message: 'wants to be paid, and the requester pays nobody' }
+    const { address } = offer.payer
+    this.#accounts.want(turn, address)
+    const account = this.#accounts.get(address)
+    if (account === undefined || this.#costs === undefined) return { kind: 'wait' }
+    const { prices, unitMs, ticketLifeSec, holdback, refund, maxCostShare } = this.#settings
+    const shape = { unit: { kind: 'resource-ms' as const, size: unitMs }, unitPriceWei: slotPriceWei(prices, offer.resources, unitMs), holdback }
+    if (shape.unitPriceWei === 0n) return { kind: 'terms', terms: this.#termsOf(shape, { faceValueWei: 1n, winProb: 0n }, { ticketLifeSec, refund, slots }) }
+    const funds = fundsUntil(account, Math.ceil(turn.now.wallMs / SECOND_MS) + ticketLifeSec)
+    const ticket = chooseTicket({ terms: shape, redemptionCostWei: this.#costs.redemptionWei, maxCostShare, funds, pendingWinnersWei: this.winners.pendingWei(address) })
+    if (!ticket.ok) return { kind: 'refused', code: ticket.code, message: ticket.message }
+    return { kind: 'terms', terms: this.#termsOf(shape, ticket.value, { ticketLifeSec, refund, slots }) }
+  }
+
+  /** What a task of the full run time costs, wei, rounded up. */
+  taskPriceWei(terms: Terms, runMs: number): bigint {
+    return terms.mode === 'free' ? 0n : toWei(priceOf(terms, runMs)) + 1n
+  }
+
+  /** Our bond for jobs, and what of it the agreements of now expose. */
+  get bond(): { bondWei: bigint, exposureWei: bigint } {
+    const bondWei = this.#accounts.get(this.#parts.self.identity.address)?.jobBondWei ?? 0n
+    let exposureWei = 0n
+    for (const id of this.#live) exposureWei += this.#recipients.get(id)?.earning.terms.prepayCapWei ?? 0n
+    return { bondWei, exposureWei }
+  }
+
+  open(turn: Turn, { id, agreement }: Hosted): void {
+    const { terms, job, requester, requesterAddress, payee } = agreement
+    if (terms.mode === 'free' || this.#recipients.has(id)) return
+    this.#live.add(id)
+    this.#recipients.set(id, Recipient.open(turn, this.#recipientParts, { agreement: id, job, requester, payer: requesterAddress, payee, terms }))
+  }
+
+  /** Our word on an agreement, with its first commits where work is paid. */
+  agreed(id: string): MessageOf<'agreed'> {
+    const recipient = this.#recipients.get(id)
+    return { kind: 'agreed', agreement: id, ...recipient === undefined ? {} : { lots: recipient.lots } }
+  }
+
+  /** No ticket, no work: whether one more run may begin. */
+  mayStart(id: string): boolean {
+    const recipient = this.#recipients.get(id)
+    return recipient === undefined || recipient.mayWork(recipient.earning.terms.unit.size)
+  }
+
+  /** A run's program began: from now on its time is claimed. */
+  began(turn: Turn, lease: LeaseId): void {
+    const recipient = this.#recipients.get(lease.agreement)
+    const clocks = this.#clocks.get(lease.agreement) ?? new Map<string, Clock>()
+    if (recipient === undefined || clocks.has(leaseKey(lease))) return
+    clocks.set(leaseKey(lease), { sinceMonoMs: turn.now.monoMs, claimedMs: 0 })
+    this.#clocks.set(lease.agreement, clocks)
+    this.#arm(turn, recipient)
+  }
+
+  /** A run is over, however: what it worked, at least what was claimed of it. Undefined where nothing is paid. */
+  ended(turn: Turn, lease: LeaseId, wallMs: number | undefined): number | undefined {
+    const recipient = this.#recipients.get(lease.agreement)
+    if (recipient === undefined) return undefined
+    const clock = this.#clocks.get(lease.agreement)?.get(leaseKey(lease))
+    this.#clocks.get(lease.agreement)?.delete(leaseKey(lease))
+    this.#held.delete(leaseKey(lease))
+    const claimedMs = clock?.claimedMs ?? 0
+    const ranMs = Math.max(claimedMs, wallMs ?? (clock === undefined ? 0 : Math.floor(turn.now.monoMs - clock.sinceMonoMs)))
+    recipient.worked(turn, totalOf(recipient.work) + ranMs - claimedMs)
+    return ranMs
+  }
+
+  /** Everything worked under an agreement so far, for the requester to hear. */
+  total(id: string): number | undefined {
+    const recipient = this.#recipients.get(id)
+    return recipient === undefined ? undefined : totalOf(recipient.work)
+  }
+
+  accepted(turn: Turn, id: string, ms: number): void {
+    const recipient = this.#recipients.get(id)
+    if (recipient !== undefined) recipient.accepted(turn, Math.min(ms, recipient.work.unsettled))
+  }
+
+  /** Our own failure: an honest provider gives a part back. */
+  failed(turn: Turn, id: string, ms: number): void {
+    const recipient = this.#recipients.get(id)
+    if (recipient !== undefined) recipient.failed(turn, Math.min(ms, recipient.work.unsettled), { expirySec: Math.ceil((turn.now.wallMs + REFUND_LIFE_MS) / SECOND_MS) })
+  }
+
+  /** A ticket, checked by the driver against its signature. True when work may go on that could not before. */
+  ticket(turn: Turn, from: string, message: PayMessageOf<'ticket'>): boolean {
+    const recipient = this.#recipients.get(message.agreement)
+    const account = recipient === undefined ? undefined : this.#accounts.get(recipient.earning.payer)
+    if (recipient === undefined || recipient.earning.requester !== from) return false
+    this.#accounts.want(turn, recipient.earning.payer)
+    const credited = recipient.ticket(turn, message, account ?? { depositWei: 0n, bondWei: 0n })
+    if (!credited.ok) return false
+    if (credited.value.kind === 'won') {
+      turn.do({ kind: 'redeem', winner: credited.value.winner })
+      turn.notify({ kind: 'won', job: recipient.earning.job, requester: from, faceValueWei: message.ticket.faceValueWei.toString() })
+    }
+    this.#release(turn, recipient)
+    return true
+  }
+
+  message(turn: Turn, from: string, message: PayMessage): void {
+    const recipient = this.#recipients.get(message.agreement)
+    if (recipient?.earning.requester === from && message.kind === 'reconcile') recipient.reconcile(turn, message)
+  }
+
+  /** Before a ticket's signature is checked, which is the dearest check: whether it can be taken at all. */
+  screens(hasher: Turn['hasher'], { agreement, index, ticket }: PayMessageOf<'ticket'>, now: Turn['now']): { code: ErrorCode, message: string } | undefined {
+    const recipient = this.#recipients.get(agreement)
+    const account = recipient === undefined ? undefined : this.#accounts.get(recipient.earning.payer)
+    const screened = recipient?.screen(hasher, { index, ticket }, account ?? { depositWei: 0n, bondWei: 0n }, now)
+    return screened === undefined || screened.ok ? undefined : screened
+  }
+
+  /** The chain paid a winner for good, or never will. */
+  redeemed(turn: Turn, agreement: string, index: number): void {
+    this.winners.over(turn, agreement, index)
+  }
+
+  /** Claims what running programs have worked; `say` is called when there is news. Work that is not paid is held. */
+  look(turn: Turn, id: string, say: () => void): void {
+    const recipient = this.#recipients.get(id)
+    const clocks = this.#clocks.get(id)
+    if (recipient === undefined || clocks === undefined || clocks.size === 0) return
+    let moreMs = 0
+    for (const [key, clock] of clocks) {
+      if (this.#held.has(key)) continue
+      const ranMs = Math.floor(turn.now.monoMs - clock.sinceMonoMs)
+      moreMs += ranMs - clock.claimedMs
+      clock.claimedMs = ranMs
+    }
+    if (moreMs > 0) {
+      recipient.worked(turn, totalOf(recipient.work) + moreMs)
+      say()
+    }
+    if (recipient.owed > 0n) this.#hold(turn, recipient, clocks)
+    this.#arm(turn, recipient)
+  }
+
+  /** The agreement is over. Its record stays until the requester has said its last word and its winners are paid. */
+  close(turn: Turn, id: string): void {
+    if (!this.#recipients.has(id)) return
+    this.#live.delete(id)
+    this.#clocks.delete(id)
+    this.#parts.timers.clear(`paid|${id}`)
+    this.#parts.timers.clear(`unpaid|${id}`)
+    this.#keep(turn, id)
+  }
+
+  /** Nothing of it is needed any more. */
+  forget(turn: Turn, id: string): void {
+    this.#recipients.get(id)?.forget(turn)
+    this.#recipients.delete(id)
+  }
+
+  * records(): Generator<[key: string, value: StoredRecord]> {
+    for (const recipient of this.#recipients.values()) yield* recipient.records()
+    yield* this.winners.records()
+  }
+
+  restore(prefix: typeof EARNING_PREFIXES[number], value: StoredRecord): void {
+    switch (prefix) {
+      case RECIPIENT_PREFIX: {
+        const recipient = Recipient.restore(this.#recipientParts, value)
+        this.#recipients.set(recipient.id, recipient)
+        break
+      }
+      case CREDITED_PREFIX: this.#recipients.get(Offered.agreementOf(value))?.restoreCredited(value); break
+      case WINNER_PREFIX: this.winners.restore(value); break
+    }
+  }
+
+  get #recipientParts(): { post: Parts['post'], draws: Draws, tickets: TicketHasher, winners: Winners } {
+    return { post: this.#parts.post, draws: this.#draws, tickets: this.#tickets, winners: this.winners }
+  }
+
+  #termsOf(shape: Pick<PaymentTerms, 'unit' | 'unitPriceWei' | 'holdback'>, { faceValueWei, winProb }: { faceValueWei: bigint, winProb: bigint }, { ticketLifeSec, refund, slots }: { ticketLifeSec: number, refund: number, slots: number }): PaymentTerms {
+    const { bondWei, exposureWei } = this.bond
+    const share = bondWei / BigInt(this.#settings?.bondShares ?? 1)
+    const left = bondWei > exposureWei ? bondWei - exposureWei : 0n
+    return { mode: 'tickets', ...shape, faceValueWei, winProb, ticketLifeSec, openCommits: Math.min(MAX_OPEN, 2 * slots + SPARE_COMMITS), aheadUnits: slots, refund, prepayCapWei: share < left ? share : left }
+  }
+
+  /** Its requester may still settle, and asks for what we signed. */
+  #keep(turn: Turn, id: string): void {
+    this.#parts.timers.set(`earned|${id}`, turn.now.monoMs + REFUND_LIFE_MS)
+  }
+
+  /** Looks again after half a unit of what runs at once, so that the next ticket comes before the last is worked off. */
+  #arm(turn: Turn, recipient: Recipient): void {
+    const timer = `paid|${recipient.id}`
+    if (!this.#parts.timers.has(timer)) this.#parts.timers.set(timer, turn.now.monoMs + Math.max(100, recipient.earning.terms.unit.size / 2))
+  }
+
+  #hold(turn: Turn, recipient: Recipient, clocks: ReadonlyMap<string, Clock>): void {
+    for (const key of clocks.keys()) {
+      if (this.#held.has(key)) continue
+      this.#held.add(key)
+      turn.do({ kind: 'hold-run', lease: leaseOf(key), held: true })
+    }
+    const timer = `unpaid|${recipient.id}`
+    if (!this.#parts.timers.has(timer)) this.#parts.timers.set(timer, turn.now.monoMs + UNPAID_MS)
+  }
+
+  #release(turn: Turn, recipient: Recipient): void {
+    if (recipient.owed > 0n) return
+    this.#parts.timers.clear(`unpaid|${recipient.id}`)
+    for (const [key, clock] of this.#clocks.get(recipient.id) ?? []) {
+      if (!this.#held.delete(key)) continue
+      // held time is nobody's
+      clock.sinceMonoMs = turn.now.monoMs - clock.claimedMs
+      turn.do({ kind: 'hold-run', lease: leaseOf(key), held: false })
+    }
+    this.#arm(turn, recipient)
+  }
+}
+
+function leaseOf(key: string): LeaseId {
+  const [agreement = '', task, attempt] = key.split('/')
+  return { agreement, task: Number(task), attempt: Number(attempt) }
+}

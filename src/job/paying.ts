@@ -1,0 +1,176 @@
+import type { StoredRecord } from '../core/effect.ts'
+import type { Turn } from '../core/turn.ts'
+import type { Agreement } from '../documents/agreement.ts'
+import type { Bid } from '../documents/bid.ts'
+import type { CommitLot, PayMessage } from '../documents/pay-message.ts'
+import { termsRefusal } from '../documents/terms.ts'
+import type { TermsPolicy } from '../documents/terms.ts'
+import type { ErrorCode, ErrorShape } from '../errors.ts'
+import type { Accounts } from '../payment/accounts.ts'
+import { Budget, SPENT_PREFIX } from '../payment/budget.ts'
+import type { Caps } from '../payment/budget.ts'
+import { Commits, SPENT_COMMITS_PREFIX } from '../payment/commits.ts'
+import { Sender, SENDER_PREFIX } from '../payment/sender.ts'
+import type { Parts } from './parts.ts'
+
+/** How a requester pays; absent when nothing is paid. */
+export interface PayerSettings { caps: Caps, terms: TermsPolicy }
+
+/** Records of this room, in the order in which restoring them needs each other. */
+export const PAYING_PREFIXES = [SPENT_PREFIX, SENDER_PREFIX, SPENT_COMMITS_PREFIX] as const
+
+/** The requester's money: one sender an agreement, one budget over all. */
+export class Paying {
+  readonly #parts: Parts
+  readonly #accounts: Accounts
+  readonly #settings: PayerSettings | undefined
+  readonly #budget: Budget
+  readonly #senders = new Map<string, Sender>()
+  readonly #byProvider = new Map<string, Set<string>>()
+
+  constructor(parts: Parts, accounts: Accounts, settings: PayerSettings | undefined) {
+    this.#parts = parts
+    this.#accounts = accounts
+    this.#settings = settings
+    this.#budget = new Budget(settings?.caps ?? {})
+  }
+
+  get pays(): boolean {
+    return this.#settings !== undefined
+  }
+
+  get budget(): Budget {
+    return this.#budget
+  }
+
+  get senders(): ReadonlyMap<string, Sender> {
+    return this.#senders
+  }
+
+  /** Why this bid's terms are not agreed to; undefined when they are. The provider's bond is looked up while other bids come in. */
+  refuses(turn: Turn, bid: Bid): { code: ErrorCode, message: string } | undefined {
+    const { terms } = bid
+    if (this.#settings === undefined) return terms.mode === 'free' ? undefined : { code: 'E_TERMS_MODE', message: 'wants to be paid, and this node pays nobody' }
+    if (terms.mode === 'free') return { code: 'E_TERMS_MODE', message: 'works for nothing, on no chain' }
+    this.#accounts.want(turn, bid.identity.address)
+    return termsRefusal(terms, this.#settings.terms)
+  }
+
+  /** Why this provider is not trusted with money ahead of its reveals, now that the chain was asked. */
+  distrusts(bid: Bid): { code: ErrorCode, message: string } | undefined {
+    const { terms, identity, exposureWei } = bid
+    if (terms.mode === 'free' || terms.prepayCapWei === 0n) return undefined
+    const account = this.#accounts.get(identity.address)
+    if (account === undefined) return { code: 'E_BOND_UNKNOWN', message: 'has a bond that the chain has not confirmed yet' }
+    return exposureWei + terms.prepayCapWei > account.jobBondWei ? { code: 'E_BOND_EXPOSED', message: `asks for more ahead than its bond of ${account.jobBondWei} wei stands behind` } : undefined
+  }
+
+  /** The agreement holds on both sides: its provider's first commits are here. */
+  open(turn: Turn, id: string, agreement: Agreement, lots: readonly CommitLot[]): void {
+    const { terms } = agreement
+    if (terms.mode === 'free' || this.#senders.has(id)) return
+    const sender = Sender.open(turn, this.#senderParts, {
+      agreement: id, job: agreement.job, provider: agreement.provider, providerAddress: agreement.providerAddress, payer: agreement.requesterAddress, payee: agreement.payee, terms
+    })
+    this.#index(sender)
+    sender.offered(turn, lots)
+  }
+
+  /** A provider says how much it has worked. More than its slots can have done since the agreement is not believed. */
+  worked(turn: Turn, agreement: Agreement, id: string, total: number | undefined): void {
+    if (total === undefined) return
+    const most = agreement.slots * Math.max(0, turn.now.wallMs - agreement.createdWallMs)
+    this.#senders.get(id)?.worked(turn, Math.min(total, most))
+  }
+
+  /** A reveal matched: `ms` of its provider's work are paid in full. */
+  accepted(turn: Turn, id: string, ms: number): void {
+    const sender = this.#senders.get(id)
+    if (sender !== undefined) sender.accepted(turn, Math.min(ms, sender.work.unsettled))
+  }
+
+  failed(turn: Turn, id: string, ms: number): void {
+    const sender = this.#senders.get(id)
+    if (sender !== undefined) sender.failed(turn, Math.min(ms, sender.work.unsettled))
+  }
+
+  /** What the owner lets this agreement cost is used up: the job cannot go on. */
+  capOf(id: string): ErrorShape | undefined {
+    const paused = this.#senders.get(id)?.paused
+    return paused?.code.startsWith('E_BUDGET_') === true ? { code: paused.code, message: paused.message, hint: 'Raise priceCap in the job, or the caps in the configuration' } : undefined
+  }
+
+  close(turn: Turn, id: string): void {
+    this.#senders.get(id)?.close(turn)
+  }
+
+  message(turn: Turn, from: string, message: PayMessage): void {
+    const sender = this.#senders.get(message.agreement)
+    if (sender === undefined || sender.payment.provider !== from) return
+    switch (message.kind) {
+      case 'credit': sender.credited(turn, message); break
+      case 'ticket-refused': sender.ticketRefused(turn, message); break
+      case 'refund': sender.refunded(turn, message); break
+      default: break
+    }
+  }
+
+  peerConnected(turn: Turn, peer: string): void {
+    for (const id of this.#byProvider.get(peer) ?? []) this.#senders.get(id)?.reconnected(turn)
+  }
+
+  /** Every agreement whose money is not settled says where it stands. */
+  start(turn: Turn, self: string): void {
+    if (this.#settings === undefined) return
+    this.#accounts.want(turn, self)
+    for (const sender of this.#senders.values()) sender.reconnected(turn)
+  }
+
+  /** The chain said something of our own account: nothing new is signed while it cannot be seen. */
+  ownAccount(account: unknown): void {
+    this.#budget.pause(account === undefined ? { ok: false, code: 'E_CHAIN_UNSEEN', message: 'the chain cannot be seen, so nothing new is signed' } : undefined)
+  }
+
+  timer(turn: Turn, timer: string): boolean {
+    const [kind, id = ''] = timer.split('|')
+    if (kind !== 'pay-close' && kind !== 'pay-ask') return false
+    this.#senders.get(id)?.timer(turn, timer)
+    return true
+  }
+
+  /** Nothing is shown of this job any more. */
+  forgetJob(turn: Turn, job: string): void {
+    for (const sender of [...this.#senders.values()]) {
+      if (sender.payment.job !== job) continue
+      sender.forget(turn)
+      this.#senders.delete(sender.id)
+      this.#byProvider.get(sender.payment.provider)?.delete(sender.id)
+    }
+    this.#budget.forgetJob(turn, job)
+  }
+
+  * records(): Generator<[key: string, value: StoredRecord]> {
+    yield* this.#budget.records()
+    for (const sender of this.#senders.values()) yield* sender.records()
+  }
+
+  restore(prefix: typeof PAYING_PREFIXES[number], value: StoredRecord): void {
+    switch (prefix) {
+      case SPENT_PREFIX: this.#budget.restore(value); break
+      case SENDER_PREFIX: this.#index(Sender.restore(this.#senderParts, value)); break
+      case SPENT_COMMITS_PREFIX: this.#senders.get(Commits.agreementOf(value))?.restorePage(value); break
+    }
+  }
+
+  get #senderParts(): { post: Parts['post'], timers: Parts['timers'], budget: Budget } {
+    return { post: this.#parts.post, timers: this.#parts.timers, budget: this.#budget }
+  }
+
+  #index(sender: Sender): void {
+    this.#senders.set(sender.id, sender)
+    const { provider } = sender.payment
+    const ids = this.#byProvider.get(provider) ?? new Set()
+    ids.add(sender.id)
+    this.#byProvider.set(provider, ids)
+  }
+}
