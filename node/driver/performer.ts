@@ -76,6 +76,10 @@ export class Performer {
       case 'fetch-result': this.#background(this.#fetchResult(effect)); break
       case 'release-result': this.#background(worker.releaseResult(effect.lease, effect.content)); break
       case 'release-job': this.#background(Promise.all([worker.releaseJob(effect.job), this.#options.releaseRequested(effect.job)])); break
+      // nothing is paid in free mode, so these do not come
+      case 'hold-run':
+      case 'watch-account':
+      case 'redeem': break
       case 'notify':
         if (effect.notice.kind === 'job' && effect.notice.state !== 'tendering' && effect.notice.state !== 'running') this.#room.over(effect.notice.job)
         notices.publish(effect.notice)
