@@ -1,5 +1,5 @@
 import { HearthError } from '../../src/errors.ts'
-import type { Refund, Statement } from '../../src/payment/state.ts'
+import type { Refund, Statement } from '../../src/documents/payment-state.ts'
 import { parseAddress } from './address.ts'
 import { formatAmount, formatWhen } from './amounts.ts'
 import type { Asset } from './amounts.ts'

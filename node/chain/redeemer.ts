@@ -1,7 +1,7 @@
 import { toHex } from '../../src/codec/hasher.ts'
 import { HearthError } from '../../src/errors.ts'
 import type { Secrets } from '../../src/payment/draws.ts'
-import { commitOf, TicketHasher } from '../../src/payment/ticket.ts'
+import { commitOf, TicketHasher } from '../../src/documents/ticket.ts'
 import { nativeHasher } from '../keys/native-hasher.ts'
 import type { Block } from './block.ts'
 import { hexBytes } from './block.ts'

@@ -1,6 +1,6 @@
 import { HearthError } from '../../src/errors.ts'
 import type { TicketRefusal } from '../../src/contracts/index.ts'
-import type { Ticket } from '../../src/payment/ticket.ts'
+import type { Ticket } from '../../src/documents/ticket.ts'
 import { Listeners } from './listeners.ts'
 import type { ChainStore } from './store.ts'
 

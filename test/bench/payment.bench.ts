@@ -9,15 +9,15 @@ import { toHex } from '../../src/codec/hasher.ts'
 import { Timers } from '../../src/core/timers.ts'
 import { Turn } from '../../src/core/turn.ts'
 import { Budget } from '../../src/payment/budget.ts'
-import { payMessageCodec } from '../../src/payment/message.ts'
-import type { PayMessage, PayMessageOf } from '../../src/payment/message.ts'
+import { payMessageCodec } from '../../src/documents/pay-message.ts'
+import type { PayMessage, PayMessageOf } from '../../src/documents/pay-message.ts'
 import type { Post } from '../../src/payment/post.ts'
 import { Recipient } from '../../src/payment/recipient.ts'
 import { Sender } from '../../src/payment/sender.ts'
-import { stateDigest } from '../../src/payment/state.ts'
-import type { PaymentTerms } from '../../src/payment/terms.ts'
-import { TicketHasher } from '../../src/payment/ticket.ts'
-import type { Ticket } from '../../src/payment/ticket.ts'
+import { stateDigest } from '../../src/documents/payment-state.ts'
+import type { PaymentTerms } from '../../src/documents/terms.ts'
+import { TicketHasher } from '../../src/documents/ticket.ts'
+import type { Ticket } from '../../src/documents/ticket.ts'
 import { Winners } from '../../src/payment/winners.ts'
 import { nativeHasher } from '../../node/keys/index.ts'
 import { moneyAddress, signDigest } from '../../node/keys/money.ts'
@@ -94,7 +94,7 @@ const lastSaid = <K extends PayMessage['kind']>(kind: K, from = said): PayMessag
 /** Both machines in lockstep, as many tickets as are measured, so that what is timed is what happens. */
 function issueAll(count: number): PayMessageOf<'ticket'>[] {
   const recipient = Recipient.open(turn(), { post, draws, tickets, winners: new Winners() }, { ...EARNING, requester: 'payer' })
-  const sender = Sender.open(turn(), { post, timers: new Timers(), budget: new Budget({}) }, { ...EARNING, provider: 'provider' })
+  const sender = Sender.open(turn(), { post, timers: new Timers(), budget: new Budget({}) }, { ...EARNING, providerAddress: '0x', provider: 'provider' })
   sender.offered(turn(), recipient.lots)
   const issued: PayMessageOf<'ticket'>[] = []
   while (issued.length < count) {
@@ -143,7 +143,7 @@ const WINDOW = 20
 const AHEAD = { ...TERMS, aheadUnits: WINDOW, openCommits: 2 * WINDOW }
 const [ours, theirs] = [mailbox(), mailbox()]
 const rival = Recipient.open(turn(), { post: theirs.post, draws, tickets, winners: new Winners() }, { ...EARNING, terms: AHEAD, requester: 'payer' })
-const payer = Sender.open(turn(), { post: ours.post, timers: new Timers(), budget: new Budget({}) }, { ...EARNING, terms: AHEAD, provider: 'provider' })
+const payer = Sender.open(turn(), { post: ours.post, timers: new Timers(), budget: new Budget({}) }, { ...EARNING, terms: AHEAD, providerAddress: '0x', provider: 'provider' })
 payer.offered(turn(), rival.lots)
 const issuing = action('payer: a ticket issued and signed', WINDOW, (i) => {
   payer.worked(turn(), (i + 1) * TERMS.unit.size)

@@ -10,7 +10,7 @@ import type { ChainOptions, DeployTerms, MoneySigner, RedemptionReport, Winner }
 import { TicketChecker } from '../../node/keys/ticket-checker.ts'
 import { ticketSecrets } from '../../node/keys/ticket-secrets.ts'
 import { toHex } from '../../src/codec/hasher.ts'
-import type { Ticket } from '../../src/payment/ticket.ts'
+import type { Ticket } from '../../src/documents/ticket.ts'
 import { seededRandom } from './seeded.ts'
 
 export const ETHER = 10n ** 18n
