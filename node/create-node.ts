@@ -1,22 +1,22 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import { domainSeparator } from '../src/codec/eip712.ts'
 import { toHex } from '../src/codec/hasher.ts'
 import { refuse } from '../src/codec/result.ts'
 import type { EffectOf } from '../src/core/effect.ts'
 import type { PeerEvent } from '../src/core/event.ts'
-import { ZERO_ADDRESS } from '../src/documents/agreement.ts'
 import type { Message } from '../src/documents/message.ts'
 import { HearthError } from '../src/errors.ts'
 import type { Self } from '../src/job/parts.ts'
 import { marketsOf } from '../src/market/fit.ts'
 import { PARAMS_TEXT } from '../src/params.ts'
+import type { Secrets } from '../src/payment/draws.ts'
 import { Peer } from '../src/peer.ts'
+import type { PeerOptions } from '../src/peer.ts'
 import type { NodeApi } from './api/contract.ts'
 import type { Config } from './config/index.ts'
 import { ContentStore } from './content/index.ts'
-import { Driver } from './driver/driver.ts'
+import { Driver, systemNow } from './driver/driver.ts'
 import { faultPointsFrom } from './driver/fault-points.ts'
 import { Notices } from './driver/notices.ts'
 import { Performer } from './driver/performer.ts'
@@ -25,7 +25,9 @@ import { lentHardware } from './host/hardware.ts'
 import { HostMonitor } from './host/monitor.ts'
 import { ShareStore } from './host/share-store.ts'
 import { nativeHasher, nodeKeys, openSeed } from './keys/index.ts'
+import { ticketSecrets } from './keys/ticket-secrets.ts'
 import type { NodeKeys } from './keys/index.ts'
+import { domainOf, openMoney } from './money/open-money.ts'
 import { createNetwork } from './network/create-network.ts'
 import type { FoundAd } from './network/ad-finder.ts'
 import type { Network } from './network/network.ts'
@@ -43,8 +45,8 @@ import { openTransfer } from './work/transfer.ts'
 import type { OpenTransfer } from './work/transfer.ts'
 import { Worker } from './work/worker.ts'
 
-/** EIP-712 domain of all signatures. In free mode there is no chain: id 0 and the zero address. */
-const FREE_DOMAIN = { name: 'Hearth', version: '1', chainId: 0n, verifyingContract: ZERO_ADDRESS }
+/** What a unit may cost is the caps' to say, and the job's own. */
+const MAX_UNIT_PRICE_WEI = (1n << 128n) - 1n
 
 /** For `ads` and `estimate`: a person waits. */
 const MAX_ADS_ASKED = 64
@@ -71,17 +73,17 @@ export interface NodeOptions {
 /** Opens every room of the node and joins them. Read it as the table of contents. */
 export async function createNode(config: Config, options: NodeOptions): Promise<HearthNode> {
   const { dataDir } = config
-  const keys = await loadKeys(config, options.passphrase)
+  const { keys, secrets } = await loadKeys(config, options.passphrase)
   const store = await RecordStore.open(join(dataDir, 'records'))
   const content = await ContentStore.open({ dir: join(dataDir, 'content'), quotaBytes: config.store.quotaBytes })
   const share = await ShareStore.open(dataDir, config.share)
-  const self = selfOf(keys)
+  const self = selfOf(config, keys)
 
-  const peer = new Peer({ self, hasher: nativeHasher, policy: share.get(), hardware: lentHardware(share.get()), requester: config.requester, free: { allow: config.payment.allow, coreMsADay: config.payment.quotaCoreMs } })
+  const peer = new Peer({ self, hasher: nativeHasher, policy: share.get(), hardware: lentHardware(share.get()), requester: config.requester, free: { allow: config.payment.allow, coreMsADay: config.payment.quotaCoreMs }, ...paymentOf(config, secrets) })
   peer.restore(await store.load())
   await dropLeftovers(content, (job) => peer.requesting.jobs.has(job))
 
-  const network = await createNetwork({ keys, options: networkOf(config, options.version), region: share.get().region, dataDir, separator: self.separator, chainId: self.chainId, contract: self.contract, agreementOf: (id) => peer.agreement(id) })
+  const network = await createNetwork({ keys, options: networkOf(config, options.version), region: share.get().region, dataDir, separator: self.separator, chainId: self.chainId, contract: self.contract, agreementOf: (id) => peer.agreement(id), payPartiesOf: (id) => peer.payParties(id), screenTicket: (message) => peer.screensTicket(message, systemNow()) })
   network.setAd(() => undefined)
   const access = new Access(peer)
   const transfer = await openTransfer({ streams: network.streams, store: content, mayRead: (request) => access.mayRead(request), uploadBytesPerSecond: share.get().uploadBytesPerSecond, onMisconduct: (from, code, message) => { network.report(from, refuse(code, message)) } })
@@ -93,6 +95,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
 
   let driver: Driver | undefined
   const dispatch = (event: PeerEvent): void => { driver?.dispatch(event) }
+  const money = await openMoney({ config, signer: keys, secrets, room: store.room('chain'), dispatch })
   const worker = new Worker({ dir: join(dataDir, 'work'), content, fetch: transfer.fetch, sandbox, logs, dispatch })
   const monitor = new HostMonitor({ dir: dataDir, policy: () => share.get(), onChange: (host) => { dispatch({ kind: 'host', host }) } })
   const seen = (found: FoundAd): void => {
@@ -100,7 +103,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     dispatch({ kind: 'ad', ad: found.ad, latencyMs: found.latencyMs })
   }
   const performer = new Performer({
-    network, worker, fetch: transfer.fetch, inline, notices, dispatch,
+    network, worker, fetch: transfer.fetch, inline, notices, dispatch, onMoney: (effect) => { money?.perform(effect) },
     candidates: (offer) => ads.serving(offer, Date.now()),
     onBid: () => { sandbox.warm() },
     onAd: (ad, latencyMs) => { seen({ ad, latencyMs }) },
@@ -122,6 +125,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     await drain.run(withinMs)
     monitor.stop()
     await driver.stop()
+    await money?.close()
     await worker.close()
     await sandbox.close()
     await transfer.stop()
@@ -146,7 +150,7 @@ interface Rooms {
 function serviceOf({ config, version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, seen, dispatch, stop }: Rooms): NodeApi {
   const jobs = { content, requester: keys.peerId, providerSets: config.requester.providerSets }
   return new NodeService({
-    peer, peerId: keys.peerId, version, dataDir: config.dataDir, notices, dispatch,
+    peer, peerId: keys.peerId, address: keys.address, mode: config.payment.mode, version, dataDir: config.dataDir, notices, dispatch,
     settled: async () => { await driver.settled() },
     prepare: async (request, nonce, watch) => await prepareJob(jobs, request, nonce, watch),
     draft: async (request, nonce) => await draftJob(jobs, request, nonce),
@@ -186,21 +190,30 @@ function serviceOf({ config, version, keys, peer, driver, network, content, shar
   })
 }
 
-async function loadKeys({ dataDir, passphraseFile }: Config, typed?: string): Promise<NodeKeys> {
+async function loadKeys({ dataDir, passphraseFile, payment }: Config, typed?: string): Promise<{ keys: NodeKeys, secrets: Secrets }> {
   const passphrase = typed ?? (passphraseFile === undefined ? undefined : (await readFile(passphraseFile, 'utf8').catch((err: unknown) => {
     throw new HearthError('E_KEY_PASSPHRASE', `cannot read ${passphraseFile}`, 'Check passphraseFile in the configuration', { cause: err })
   })).replace(/\r?\n$/, ''))
   const { seed } = await openSeed({ dataDir, ...passphrase === undefined ? {} : { passphrase } })
-  return await nodeKeys(seed)
+  return { keys: await nodeKeys(seed, payment.mode === 'free' ? undefined : payment.chain.payee), secrets: ticketSecrets(seed) }
 }
 
-function selfOf(keys: NodeKeys): Self {
+function selfOf(config: Config, keys: NodeKeys): Self {
+  return { identity: keys.identity, ...domainOf(config), paramsHash: toHex(createHash('sha256').update(PARAMS_TEXT).digest()) }
+}
+
+/** How this node asks and pays, where it does. */
+function paymentOf({ payment }: Config, secrets: Secrets): Pick<PeerOptions, 'payment'> {
+  if (payment.mode === 'free') return {}
+  const { prices, unitMs, ticketLifeSec, holdback, refund, redeemShare, bondShares, maxPrepayWei, caps } = payment.chain
+  // the core may ask what a secret draws, never for the secret
+  const { commit, wins } = secrets
   return {
-    identity: keys.identity,
-    separator: domainSeparator(nativeHasher, FREE_DOMAIN),
-    chainId: Number(FREE_DOMAIN.chainId),
-    contract: FREE_DOMAIN.verifyingContract,
-    paramsHash: toHex(createHash('sha256').update(PARAMS_TEXT).digest())
+    payment: {
+      payer: { caps, terms: { maxUnitPriceWei: MAX_UNIT_PRICE_WEI, minHoldback: holdback, maxPrepayWei } },
+      earner: { prices, unitMs, ticketLifeSec, holdback, refund, maxCostShare: Math.max(1, Math.round(redeemShare * 10_000)), bondShares },
+      draws: { commit, wins }
+    }
   }
 }
 

@@ -7,6 +7,7 @@ import { Turn } from './core/turn.ts'
 import type { Agreement } from './documents/agreement.ts'
 import type { Message } from './documents/message.ts'
 import type { Hardware } from './documents/resources.ts'
+import type { PayMessageOf } from './documents/pay-message.ts'
 import { TicketHasher } from './documents/ticket.ts'
 import { invariant } from './errors.ts'
 import { DEAL_PREFIX } from './job/deals.ts'
@@ -29,6 +30,9 @@ import { PARAMS } from './params.ts'
 import { Accounts } from './payment/accounts.ts'
 import type { Draws } from './payment/draws.ts'
 import { Histories, PEER_PREFIX } from './reputation/history.ts'
+
+/** The two sides of a paid agreement: PeerIds, and whose money keys sign. */
+export interface PayParties { requester: string, provider: string, requesterAddress: string, providerAddress: string }
 
 export interface PeerOptions {
   self: Self
@@ -68,7 +72,7 @@ export class Peer {
   readonly earning: Earning
   readonly #guests: Guests
   readonly #accounts = new Accounts()
-  readonly #self: string
+  readonly #identity: Self['identity']
   readonly #timers = new Timers()
   readonly #outbox: Outbox
   readonly #hasher: Hasher
@@ -83,7 +87,7 @@ export class Peer {
       post: { send: (turn, to, message) => { turn.send(to, message) }, add: (turn, key, to, message, expiresWallMs) => { outbox.add(turn, key, to, message, expiresWallMs) }, done: (turn, key) => { outbox.done(turn, key) }, has: (key) => outbox.has(key) }
     }
     const { payment } = options
-    this.#self = options.self.identity.address
+    this.#identity = options.self.identity
     this.paying = new Paying(parts, this.#accounts, payment?.payer)
     this.earning = new Earning(parts, this.#accounts, payment?.earner, payment?.draws ?? NO_DRAWS, new TicketHasher(options.hasher, options.self.separator))
     this.requesting = new Requesting(parts, options.requester, this.paying)
@@ -116,6 +120,20 @@ export class Peer {
   /** An agreement that this peer is a party to now. */
   agreement(id: string): Agreement | undefined {
     return this.requesting.agreement(id) ?? this.hosting.agreement(id)
+  }
+
+  /** Who pays whom under an agreement, also when its work is over. */
+  payParties(id: string): PayParties | undefined {
+    const self = this.#identity
+    const sender = this.paying.senders.get(id)?.payment
+    if (sender !== undefined) return { requester: self.peer, provider: sender.provider, requesterAddress: sender.payer, providerAddress: sender.providerAddress }
+    const earning = this.earning.recipients.get(id)?.earning
+    return earning === undefined ? undefined : { requester: earning.requester, provider: self.peer, requesterAddress: earning.payer, providerAddress: self.address }
+  }
+
+  /** Whether a ticket could be credited, its signature apart: false for one that the core would refuse. */
+  screensTicket(message: PayMessageOf<'ticket'>, now: Now): boolean {
+    return this.earning.screens(this.#hasher, message, now) === undefined
   }
 
   /** Sizes of what could grow, for the checkers of bounded memory. */
@@ -151,7 +169,7 @@ export class Peer {
 
   #account(turn: Turn, { address, account }: EventOf<'account'>): void {
     this.#accounts.seen(address, account)
-    if (address === this.#self) this.paying.ownAccount(account)
+    if (address === this.#identity.address) this.paying.ownAccount(account)
     if (account !== undefined) this.hosting.payerSeen(turn, address)
   }
 
@@ -161,7 +179,7 @@ export class Peer {
         this.hosting.setPolicy(turn, this.hosting.policy, event.hardware)
         this.hosting.setHost(turn, event.host)
         this.#outbox.start(turn)
-        this.paying.start(turn, this.#self)
+        this.paying.start(turn, this.#identity.address)
         this.earning.start(turn, this.hosting.agreements.map(({ id }) => id))
         this.requesting.recovery.start(turn)
         this.hosting.start(turn)

@@ -51,6 +51,8 @@ export interface SubmitRequest { spec: unknown, baseDir: string }
 
 export interface NodeStatus {
   peer: string
+  /** On the chain: where its money is. */
+  address: string
   version: string
   mode: 'free' | 'devnet' | 'chain'
   upSinceWallMs: number

@@ -2,7 +2,7 @@ import { join, resolve } from 'node:path'
 import { HearthError, invariant } from '../../src/errors.ts'
 import { sharePolicy } from '../../src/documents/share.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
-import { HOUR_MS, MIB } from '../../src/units.ts'
+import { HOUR_MS, MIB, SECOND_MS } from '../../src/units.ts'
 import type { Config, Machine } from './config.ts'
 import { PORT_PLACEHOLDER } from './fields.ts'
 import type { Merged } from './merge.ts'
@@ -69,6 +69,27 @@ function checkRules(file: ConfigFile): void {
   if (network.relayServer && (network.listen ?? []).length === 0) throw new HearthError('E_CONFIG_CONFLICT', 'network.relayServer is true, but network.listen is empty', 'A relay must listen: add an address, or switch it off')
 }
 
+const BASIS = 10_000
+
+/** A mode that pays needs to know its chain. */
+function buildPayment(payment: ConfigFile['payment']): Config['payment'] {
+  const { mode, allow = [], quota, rpcUrl, chainId, contract, confirmations, payee, price, unit, ticketLife, holdback, refund, redeemShare, maxFeePerGas, bondShares, maxPrepay, caps, confirmAbove, pollInterval } = payment
+  const both = { allow, quotaCoreMs: quota * HOUR_MS }
+  if (mode === 'free') return { ...both, mode }
+  const missing = Object.entries({ rpcUrl, chainId, contract }).find(([, value]) => value === undefined)?.[0]
+  if (rpcUrl === undefined || chainId === undefined || contract === undefined) throw new HearthError('E_CONFIG_MISSING', `payment.mode is ${mode}, but payment.${missing} is not set`, mode === 'devnet' ? 'Start `hearth devnet`: it prints what to write' : 'Name the JSON-RPC service, the chain and the ticket broker on it')
+  return {
+    ...both, mode,
+    chain: {
+      rpcUrl, chainId, contract, confirmations,
+      prices: { coreHourWei: price.coreHour, gibHourWei: price.gibHour, gpuHourWei: price.gpuHour },
+      unitMs: unit, ticketLifeSec: Math.floor(ticketLife / SECOND_MS), holdback: Math.round(holdback * BASIS), refund: Math.round(refund * BASIS), redeemShare, maxFeePerGasWei: maxFeePerGas, bondShares, maxPrepayWei: maxPrepay,
+      caps: { ...caps.job === undefined ? {} : { jobWei: caps.job }, ...caps.day === undefined ? {} : { dayWei: caps.day }, ...caps.peer === undefined ? {} : { peerDayWei: caps.peer } },
+      ...payee === undefined ? {} : { payee }, ...confirmAbove === undefined ? {} : { confirmAboveWei: confirmAbove }, ...pollInterval === undefined ? {} : { pollMs: pollInterval }
+    }
+  }
+}
+
 /** The frozen configuration from a checked file. Throws `E_CONFIG_CONFLICT` and the like for what the schema can not say. */
 export function build(file: ConfigFile, merged: Merged, machine: Machine): Config {
   checkRules(file)
@@ -89,7 +110,7 @@ export function build(file: ConfigFile, merged: Merged, machine: Machine): Confi
     share: buildShare(file.share, machine),
     store: { quotaBytes: file.store.quota },
     requester: { bidWindowMs: requester.bidWindow, maxProviders: requester.maxProviders, providerSets: checkSets(requester.providerSets ?? {}) },
-    payment: { mode: file.payment.mode, allow: file.payment.allow ?? [], quotaCoreMs: file.payment.quota * HOUR_MS },
+    payment: buildPayment(file.payment),
     api: socket === undefined ? {} : { socket },
     log: { level: file.log.level }
   })

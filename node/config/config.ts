@@ -1,6 +1,35 @@
 import type { SharePolicy } from '../../src/documents/share.ts'
 import type { DHT_MODES, LOG_LEVELS } from './schema.ts'
 
+/** The chain, and how this node asks and pays on it. Amounts are wei, shares basis points. */
+export interface ChainConfig {
+  readonly rpcUrl: string
+  readonly chainId: number
+  readonly contract: string
+  readonly confirmations: number
+  readonly payee?: string
+  readonly prices: { readonly coreHourWei: bigint, readonly gibHourWei: bigint, readonly gpuHourWei: bigint }
+  readonly unitMs: number
+  readonly ticketLifeSec: number
+  readonly holdback: number
+  readonly refund: number
+  /** 0 to 1. */
+  readonly redeemShare: number
+  readonly maxFeePerGasWei: bigint
+  readonly bondShares: number
+  readonly maxPrepayWei: bigint
+  readonly caps: { readonly jobWei?: bigint, readonly dayWei?: bigint, readonly peerDayWei?: bigint }
+  readonly confirmAboveWei?: bigint
+  readonly pollMs?: number
+}
+
+/** Whom a free node serves stands beside the mode: it is read in every one. */
+export type PaymentConfig = {
+  readonly allow: readonly string[] | 'anyone'
+  /** Core-milliseconds a day that one requester gets for free. */
+  readonly quotaCoreMs: number
+} & ({ readonly mode: 'free' } | { readonly mode: 'devnet' | 'chain', readonly chain: ChainConfig })
+
 /** The checked, frozen configuration of a node. Units are parsed, paths absolute, `auto` replaced by what it came to. */
 export interface Config {
   /** Absolute. */
@@ -30,7 +59,7 @@ export interface Config {
     readonly maxProviders: number
     readonly providerSets: Readonly<Record<string, readonly string[]>>
   }
-  readonly payment: { readonly mode: 'free', readonly allow: readonly string[] | 'anyone', /** Core-milliseconds a day that one requester gets for free. */ readonly quotaCoreMs: number }
+  readonly payment: PaymentConfig
   /** Absolute; absent: the place that follows from `dataDir`. */
   readonly api: { readonly socket?: string }
   readonly log: { readonly level: typeof LOG_LEVELS[number] }

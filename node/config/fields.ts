@@ -109,3 +109,10 @@ export const hours: z.ZodType<Hours> = reading<Hours>((value) => {
   const parsed = typeof value === 'string' ? parseHours(value) : undefined
   return parsed === undefined ? { fault: 'VALUE', message: `${shown(value)} are not hours`, hint: 'Write for instance "22:00-07:00", "mon-fri 18:00-08:00" or "sat+sun 00:00-24:00"' } : { value: parsed }
 })
+
+/** `0x` and 40 hexadecimal digits; kept in lower case. */
+export const evmAddress: z.ZodType<string> = reading((value) => {
+  if (typeof value === 'string' && /^0x[0-9a-fA-F]{40}$/.test(value)) return { value: value.toLowerCase() }
+  const hint = typeof value === 'number' ? 'Put it in quotes: without them YAML reads a number' : 'It has 0x and 40 hexadecimal digits'
+  return { fault: 'VALUE', message: `${shown(value)} is not an address on a chain`, hint }
+})

@@ -1,12 +1,12 @@
 import { z } from 'zod'
 import { ENGINES } from '../../src/documents/resources.ts'
 import { MAX_UPLOAD_BYTES_PER_SECOND, MIN_UPLOAD_BYTES_PER_SECOND } from '../../src/documents/share.ts'
-import { count, describeFields, duration, field, flag, oneOf, peer, share, size, text, word } from '../../src/job/spec-fields.ts'
+import { count, describeFields, duration, field, flag, oneOf, peer, price, share, size, text, word } from '../../src/job/spec-fields.ts'
 import type { Vocabulary } from '../../src/job/spec-problems.ts'
 import { SET_NAME } from '../../src/job/spec-schema.ts'
 import { PARAMS } from '../../src/params.ts'
-import { MIB, MINUTE_MS } from '../../src/units.ts'
-import { address, autoOr, hours, localPath, rateOrNone } from './fields.ts'
+import { DAY_MS, HOUR_MS, MIB, MINUTE_MS } from '../../src/units.ts'
+import { address, autoOr, evmAddress, hours, localPath, rateOrNone } from './fields.ts'
 
 const MAX_ADDRESSES = 64
 const MAX_PEERS = 1024
@@ -22,6 +22,7 @@ const MIN_QUOTA_BYTES = 64 * MIB
 const MIN_BID_WINDOW_MS = 10
 
 export const DHT_MODES = ['auto', 'client', 'server', 'off'] as const
+export const PAYMENT_MODES = ['free', 'devnet', 'chain'] as const
 export const LOG_LEVELS = ['silent', 'error', 'warn', 'info', 'debug'] as const
 
 const BOOTSTRAP_EXAMPLE = '/ip4/203.0.113.7/tcp/4150/p2p/12D3KooW…'
@@ -78,8 +79,33 @@ export const configSchema = z.strictObject({
   }), { type: 'keys below', meaning: 'The content store', example: '{ quota: 50 GiB }' }),
   requester: field(requesterSchema, { type: 'keys below', meaning: 'How own jobs are sent', example: '{ bidWindow: 3 s }' }),
   payment: field(z.strictObject({
-    mode: field(oneOf(['free']), { type: 'free', meaning: 'Nothing is paid; other modes come with payment', example: 'free' }),
+    mode: field(oneOf(PAYMENT_MODES), { type: PAYMENT_MODES.join(', '), meaning: 'free: nothing is paid. devnet: tickets on a local chain (`hearth devnet`). chain: tickets on any EVM chain', example: 'chain' }),
     allow: field(z.union([z.literal('anyone'), peers(MAX_PEERS)]), { type: 'list of PeerIds, or anyone', meaning: 'Whom this PC serves for free beyond its own network', example: '[12D3KooW…]' }),
+    rpcUrl: field(text('a URL', 2048, /^(?:https?|wss?):\/\/\S+$/, 'It begins with http:// or https://').optional(), { type: 'URL', meaning: 'JSON-RPC service of the chain', example: 'http://127.0.0.1:8545' }),
+    chainId: field(count(1, Number.MAX_SAFE_INTEGER).optional(), { type: 'number', meaning: 'The chain\'s id: tickets are good on that chain alone', example: '31337' }),
+    contract: field(evmAddress.optional(), { type: 'address', meaning: 'The ticket broker there', example: '"0x5fbdb2315678afecb367f032d93f642f64180aa3"' }),
+    confirmations: field(count(0, 1000), { type: 'number', meaning: 'Blocks on top of one before what it says counts', example: '12' }),
+    payee: field(evmAddress.optional(), { type: 'address', meaning: 'Where earnings go, such as a cold wallet; the node\'s own address when not set', example: '"0x70997970c51812dc3a010c7d01b50e0d17dc79c8"' }),
+    price: field(z.strictObject({
+      coreHour: field(price, { type: 'amount', meaning: 'Asked for one processor core for an hour', example: '20000 gwei' }),
+      gibHour: field(price, { type: 'amount', meaning: 'Asked for one GiB of memory for an hour', example: '1000 gwei' }),
+      gpuHour: field(price, { type: 'amount', meaning: 'Asked for one graphics card for an hour', example: '200000 gwei' })
+    }), { type: 'keys below', meaning: 'What this PC asks for what it lends', example: '{ coreHour: 20000 gwei }' }),
+    unit: field(duration(100, HOUR_MS), { type: 'duration', meaning: 'Work that one ticket pays for, of one task: what either side risks', example: '5 s' }),
+    ticketLife: field(duration(10 * MINUTE_MS, 90 * DAY_MS), { type: 'duration', meaning: 'How long a winning ticket can be redeemed; at most the broker\'s delay', example: '1 d' }),
+    holdback: field(share, { type: 'share', meaning: 'Of the price, paid only when a result was accepted: as host the share offered, as requester the least asked', example: '30 %' }),
+    refund: field(share, { type: 'share', meaning: 'Of what was paid for work that failed, given back', example: '50 %' }),
+    redeemShare: field(share, { type: 'share', meaning: 'Of a winner, what its redemption may cost in gas', example: '5 %' }),
+    maxFeePerGas: field(price, { type: 'amount', meaning: 'Highest price of gas that this node pays', example: '100 gwei' }),
+    bondShares: field(count(1, 1024), { type: 'number', meaning: 'Agreements that may be behind the own bond at once', example: '16' }),
+    maxPrepay: field(price, { type: 'amount', meaning: 'The most one provider is paid ahead of its results', example: '0.01 ether' }),
+    caps: field(z.strictObject({
+      job: field(price.optional(), { type: 'amount', meaning: 'The most any job may cost, unless its priceCap is lower', example: '0.1 ether' }),
+      day: field(price.optional(), { type: 'amount', meaning: 'The most spent in a day', example: '1 ether' }),
+      peer: field(price.optional(), { type: 'amount', meaning: 'The most paid to one provider in a day', example: '0.5 ether' })
+    }), { type: 'keys below', meaning: 'What this node may spend', example: '{ day: 1 ether }' }),
+    confirmAbove: field(price.optional(), { type: 'amount', meaning: 'A job that may cost more is confirmed by a person first', example: '0.05 ether' }),
+    pollInterval: field(duration(10, HOUR_MS).optional(), { type: 'duration', meaning: 'How often the chain is looked at', example: '4 s' }),
     quota: field(z.number().min(0).max(MAX_FREE_CORE_HOURS), { type: 'number', meaning: 'Core-hours a day that one requester gets for free', example: '12' })
   }), { type: 'keys below', meaning: 'Payment', example: '{ mode: free }' }),
   api: field(z.strictObject({

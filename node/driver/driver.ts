@@ -11,6 +11,9 @@ const SLEEP_GAP_MS = 30_000
 /** The clock is looked at this often, so that sleep is noticed within it. */
 const CLOCK_CHECK_MS = 10_000
 
+/** What concerns money is on the disk itself before anything of it leaves. */
+const MONEY = /^(?:pay|spent|spend|earn|credited|winner)\//
+
 export interface DriverOptions {
   peer: Peer
   store: Pick<RecordStore, 'commit'>
@@ -96,7 +99,7 @@ export class Driver {
     const { store, faultPoint, onStoreFailure } = this.#options
     faultPoint('before-commit')
     try {
-      await store.commit(writes, { sync: false })
+      await store.commit(writes, { sync: writes.some(({ key }) => MONEY.test(key)) })
     } catch (err) {
       this.#fail(err instanceof Error ? err : new Error(String(err)))
       onStoreFailure(err)

@@ -46,6 +46,8 @@ export interface PerformerOptions {
   /** Providers whose ads fit the offer's sub-market, in no order; the caller may change the array. */
   candidates: (offer: Offer) => string[]
   onAd: (ad: Ad, latencyMs: number) => void
+  /** For the chain; nothing comes where nothing is paid. */
+  onMoney: (effect: EffectOf<'watch-account'> | EffectOf<'redeem'>) => void
   onAdvertise: (effect: EffectOf<'advertise'>) => void
   releaseRequested: (job: string) => Promise<void>
   dispatch: (event: PeerEvent) => void
@@ -76,10 +78,9 @@ export class Performer {
       case 'fetch-result': this.#background(this.#fetchResult(effect)); break
       case 'release-result': this.#background(worker.releaseResult(effect.lease, effect.content)); break
       case 'release-job': this.#background(Promise.all([worker.releaseJob(effect.job), this.#options.releaseRequested(effect.job)])); break
-      // nothing is paid in free mode, so these do not come
-      case 'hold-run':
+      case 'hold-run': worker.hold(effect.lease, effect.held); break
       case 'watch-account':
-      case 'redeem': break
+      case 'redeem': this.#options.onMoney(effect); break
       case 'notify':
         if (effect.notice.kind === 'job' && effect.notice.state !== 'tendering' && effect.notice.state !== 'running') this.#room.over(effect.notice.job)
         notices.publish(effect.notice)

@@ -38,6 +38,7 @@ import type { AdFields, Network, PeerEvent, PeerView } from './network.ts'
 import { DHT_PROTOCOL, DIAL_TIMEOUT_MS } from './options.ts'
 import type { GivenNetworkOptions, NetworkOptions } from './options.ts'
 import { checkMessage, isFault, sealMessage } from './seal.ts'
+import type { CheckContext } from './seal.ts'
 import { SignedCodec } from './signed.ts'
 import { bestConnection, streamsOf } from './streams.ts'
 import type { Streams } from './streams.ts'
@@ -70,6 +71,9 @@ export interface NetworkInit {
   contract: string
   /** The agreement of an id, when this node is a party to it now. */
   agreementOf: (id: string) => Agreement | undefined
+  /** Where work is paid. */
+  payPartiesOf?: NonNullable<CheckContext['payPartiesOf']>
+  screenTicket?: NonNullable<CheckContext['screenTicket']>
   wallMs?: () => number
   monoMs?: () => number
 }
@@ -129,7 +133,7 @@ export class LibNetwork implements Network {
     this.#messenger = new Messenger({
       libp2p, streams: this.streams, onRefused,
       bids: { encode: (message) => bids.seal(message), decode: (raw, from) => bids.open(raw, () => from) },
-      seal: (message) => sealMessage(message, keys, parts.separator),
+      seal: (message) => sealMessage(message, keys, parts.separator, parts.payPartiesOf),
       check: (message, from) => checkMessage(message, from, { ...parts, self: keys.peerId, identities: this.#identities, wallMs }),
       onMessage: (from, message) => { this.#receive(from, message) },
       onUnreachable: (peer) => { this.#unreachable.give(peer) }

@@ -3,11 +3,12 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { multiaddr } from '@multiformats/multiaddr'
 import { agreementChannels } from '../../protocols/agreement/index.ts'
 import { bidChannels } from '../../protocols/bid/index.ts'
+import { payChannels } from '../../protocols/pay/index.ts'
 import { runChannels } from '../../protocols/run/index.ts'
 import { WireError } from '../../protocols/wire/index.ts'
 import type { MessageChannels, MessageCodec } from '../../protocols/wire/index.ts'
 import type { Refusal, Result } from '../../src/codec/result.ts'
-import { isAgreementMessage, isBidMessage } from '../../src/documents/message.ts'
+import { isAgreementMessage, isBidMessage, isPayMessage } from '../../src/documents/message.ts'
 import type { BidMessage, Message, RunMessage } from '../../src/documents/message.ts'
 import { HearthError, invariant } from '../../src/errors.ts'
 import { Lru } from '../keys/index.ts'
@@ -60,7 +61,8 @@ export class Messenger {
     this.#routes = [
       routeOf(isBidMessage, bidChannels(shared, init.bids)),
       routeOf(isAgreementMessage, agreementChannels(shared)),
-      routeOf(isRunMessage, runChannels(shared))
+      routeOf(isRunMessage, runChannels(shared)),
+      routeOf(isPayMessage, payChannels(shared))
     ]
   }
 
@@ -130,7 +132,7 @@ export class Messenger {
 }
 
 function isRunMessage(message: Message): message is RunMessage {
-  return !isBidMessage(message) && !isAgreementMessage(message)
+  return !isBidMessage(message) && !isAgreementMessage(message) && !isPayMessage(message)
 }
 
 function routeOf<T extends Message>(takes: (message: Message) => message is T, channels: MessageChannels<T>): Route {

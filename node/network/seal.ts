@@ -4,22 +4,54 @@ import type { Refusal, Result } from '../../src/codec/result.ts'
 import { agreementDigest } from '../../src/documents/agreement.ts'
 import type { Agreement } from '../../src/documents/agreement.ts'
 import type { Message, MessageOf } from '../../src/documents/message.ts'
+import type { PayMessage, PayMessageOf } from '../../src/documents/pay-message.ts'
+import { refundDigest, stateDigest, statementDigest } from '../../src/documents/payment-state.ts'
 import { closedSetDigest, receiptDigest } from '../../src/documents/receipt.ts'
+import { TicketHasher } from '../../src/documents/ticket.ts'
+import type { PayParties } from '../../src/peer.ts'
+import type { Offer } from '../../src/documents/offer.ts'
 import { PARAMS } from '../../src/params.ts'
 import { freshness } from '../../protocols/gossip/index.ts'
 import { nativeHasher, recoverMoney } from '../keys/index.ts'
 import type { IdentityVerifier, NodeKeys } from '../keys/index.ts'
 
 /** Signs with the money key what a message must carry signed. Signing again gives the same bytes, so a repeat is the same message. */
-export function sealMessage(message: Message, keys: Pick<NodeKeys, 'signMoney'>, separator: Uint8Array): Message {
+export function sealMessage(message: Message, keys: Pick<NodeKeys, 'signMoney'>, separator: Uint8Array, parties: (agreement: string) => PayParties | undefined = () => undefined): Message {
   switch (message.kind) {
     case 'propose': return { ...message, signature: keys.signMoney(agreementDigest(nativeHasher, separator, message.agreement)) }
     // an agreement's id is its digest
     case 'agreed': return { ...message, signature: keys.signMoney(Buffer.from(message.agreement.slice(2), 'hex')) }
     case 'closed-set': return { ...message, signature: keys.signMoney(closedSetDigest(nativeHasher, separator, message.set)) }
     case 'reveal': return { ...message, signature: keys.signMoney(receiptDigest(nativeHasher, separator, message.receipt)) }
+    case 'ticket': return { ...message, signature: keys.signMoney(ticketsOf(separator).digest(message.ticket)) }
+    case 'credit':
+    case 'reconcile': return { ...message, signature: keys.signMoney(stateDigest(nativeHasher, separator, message.state)) }
+    case 'refund': return sealRefund(message, keys, separator, parties)
     default: return message
   }
+}
+
+/** The refund and the statement that bounds it, as the contract reads them. */
+function sealRefund(message: PayMessageOf<'refund'>, keys: Pick<NodeKeys, 'signMoney'>, separator: Uint8Array, parties: (agreement: string) => PayParties | undefined): Message {
+  const known = parties(message.agreement)
+  if (known === undefined) return message
+  const who = { agreement: message.agreement, provider: known.providerAddress, requester: known.requesterAddress }
+  return {
+    ...message,
+    refundSignature: keys.signMoney(refundDigest(nativeHasher, separator, { ...who, amount: message.amountWei, expiry: message.expirySec })),
+    statementSignature: keys.signMoney(statementDigest(nativeHasher, separator, { ...who, sequence: message.sequence, paid: message.paidWei }))
+  }
+}
+
+const hashers = new WeakMap<Uint8Array, TicketHasher>()
+
+function ticketsOf(separator: Uint8Array): TicketHasher {
+  let hasher = hashers.get(separator)
+  if (hasher === undefined) {
+    hasher = new TicketHasher(nativeHasher, separator)
+    hashers.set(separator, hasher)
+  }
+  return hasher
 }
 
 export interface CheckContext {
@@ -32,6 +64,10 @@ export interface CheckContext {
   wallMs: () => number
   /** The agreement of an id, when this node is a party to it now. */
   agreementOf: (id: string) => Agreement | undefined
+  /** Who pays whom under an agreement, also when its work is over. */
+  payPartiesOf?: (id: string) => PayParties | undefined
+  /** Whether a ticket could be taken at all, before its signature is checked, which is the dearest check. */
+  screenTicket?: (message: PayMessageOf<'ticket'>) => boolean
 }
 
 /** Which party may say what under an agreement; the rest either may. */
@@ -41,7 +77,7 @@ const SPEAKER: Partial<Record<Message['kind'], 'requester' | 'provider'>> = {
 }
 
 /** What honest peers send too, when clocks or memories differ: dropped, but no fault of theirs. */
-const HONEST_CODES = new Set(['E_BID_EXPIRED', 'E_OFFER_EXPIRED', 'E_OFFER_FUTURE', 'E_AD_NONE', 'E_AD_EXPIRED', 'E_AD_FUTURE'])
+const HONEST_CODES = new Set(['E_PAY_UNKNOWN', 'E_BID_EXPIRED', 'E_OFFER_EXPIRED', 'E_OFFER_FUTURE', 'E_AD_NONE', 'E_AD_EXPIRED', 'E_AD_FUTURE'])
 
 export function isFault(refusal: Refusal): boolean {
   return !HONEST_CODES.has(refusal.code)
@@ -54,7 +90,11 @@ export function isFault(refusal: Refusal): boolean {
  */
 export function checkMessage(message: Message, from: string, context: CheckContext): Result<Message> {
   try {
-    return refusalOf(message, from, context) ?? accept(message)
+    const refusal = refusalOf(message, from, context)
+    if (refusal !== undefined) return refusal
+    // a ticket that was not worth checking goes on without its signature: the core says why it is not taken
+    if (message.kind === 'ticket' && context.screenTicket?.(message) !== true) return accept({ ...message, signature: undefined })
+    return accept(message)
   } catch (err) {
     // a value that its schema lets through and no digest can hold
     return refuse('E_MESSAGE', err instanceof Error ? err.message : String(err))
@@ -65,12 +105,24 @@ function refusalOf(message: Message, from: string, context: CheckContext): Refus
   switch (message.kind) {
     case 'offer':
       if (message.offer.requester !== from) return refuse('E_OFFER_REQUESTER', `${from} sent an offer of ${message.offer.requester}`)
-      return freshness(message.offer, context.wallMs())
+      return payerRefusal(message.offer, from, context) ?? freshness(message.offer, context.wallMs())
     case 'bid': return bidRefusal(message, from, context)
     case 'decline': return undefined
     case 'propose': return proposalRefusal(message, from, context)
+    case 'ticket':
+    case 'credit':
+    case 'ticket-refused':
+    case 'reconcile':
+    case 'refund': return payRefusal(message, from, context)
     default: return partyRefusal(message, from, context)
   }
+}
+
+/** Who would pay is proven before the chain is asked about it. */
+function payerRefusal({ payer }: Offer, from: string, { identities }: CheckContext): Refusal | undefined {
+  if (payer === undefined) return undefined
+  const known = identities.check(payer, from)
+  return known.ok ? undefined : known
 }
 
 function bidRefusal({ bid }: MessageOf<'bid'>, from: string, { identities, wallMs }: CheckContext): Refusal | undefined {
@@ -91,7 +143,29 @@ function proposalRefusal({ agreement, identity, signature }: MessageOf<'propose'
   return signatureRefusal(agreementDigest(nativeHasher, context.separator, agreement), signature, identity.address, 'the agreement')
 }
 
-type PartyMessage = Exclude<Message, { kind: 'offer' | 'bid' | 'decline' | 'propose' }>
+/** Money's words are the parties' alone, and each is signed by its speaker's money key. */
+function payRefusal(message: PayMessage, from: string, { separator, payPartiesOf, screenTicket }: CheckContext): Refusal | undefined {
+  const parties = payPartiesOf?.(message.agreement)
+  if (parties === undefined) return refuse('E_PAY_UNKNOWN', 'no such agreement is paid here')
+  const byRequester = message.kind === 'ticket' || message.kind === 'reconcile'
+  if (from !== (byRequester ? parties.requester : parties.provider)) return refuse('E_AGREEMENT_PARTY', `${from} has no say in "${message.kind}" under this agreement`)
+  const signer = byRequester ? parties.requesterAddress : parties.providerAddress
+  switch (message.kind) {
+    case 'ticket': return screenTicket?.(message) === true ? signatureRefusal(ticketsOf(separator).digest(message.ticket), message.signature, signer, 'the ticket') : undefined
+    case 'credit':
+    case 'reconcile':
+      if (message.state.agreement !== message.agreement) return refuse('E_PAY_STATE', 'the state is of another agreement')
+      return signatureRefusal(stateDigest(nativeHasher, separator, message.state), message.signature, signer, 'the state')
+    case 'ticket-refused': return undefined
+    case 'refund': {
+      const who = { agreement: message.agreement, provider: parties.providerAddress, requester: parties.requesterAddress }
+      return signatureRefusal(refundDigest(nativeHasher, separator, { ...who, amount: message.amountWei, expiry: message.expirySec }), message.refundSignature, signer, 'the refund')
+        ?? signatureRefusal(statementDigest(nativeHasher, separator, { ...who, sequence: message.sequence, paid: message.paidWei }), message.statementSignature, signer, 'the statement')
+    }
+  }
+}
+
+type PartyMessage = Exclude<Message, { kind: 'offer' | 'bid' | 'decline' | 'propose' } | PayMessage>
 
 function partyRefusal(message: PartyMessage, from: string, context: CheckContext): Refusal | undefined {
   const agreement = context.agreementOf(message.kind === 'reveal' ? message.receipt.agreement : message.agreement)

@@ -31,6 +31,7 @@ export interface RunHandlers {
 }
 
 interface ActiveRun {
+  runId: string
   onLog: RunHandlers['onLog']
   settle: (result: RunResult) => void
 }
@@ -130,6 +131,7 @@ export class WasmSandbox {
     return new Promise((resolve) => {
       const cancel = (): void => { line.write(encodeFrame(FRAME.cancel, run, EMPTY)) }
       this.#runs.set(run, {
+        runId: spec.runId,
         onLog,
         settle: (result) => {
           this.#runs.delete(run)
@@ -151,6 +153,11 @@ export class WasmSandbox {
   suspend(suspended: boolean): void {
     this.#suspended = suspended
     this.#supervisor?.line.write(encodeFrame(suspended ? FRAME.suspend : FRAME.resume, 0, EMPTY))
+  }
+
+  /** The same for one run; an unknown one has ended. */
+  hold(runId: string, held: boolean): void {
+    for (const [run, active] of this.#runs) if (active.runId === runId) this.#supervisor?.line.write(encodeFrame(held ? FRAME.suspend : FRAME.resume, run, EMPTY))
   }
 
   /** Ends every run with `E_SANDBOX_CLOSED` and every process. */

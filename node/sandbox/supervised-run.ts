@@ -44,6 +44,8 @@ export class SupervisedRun {
   #ending: Ending | undefined
   #onEnding: (() => void) | undefined
   #suspended: boolean
+  #heldAll: boolean
+  #heldAlone = false
   #onResume: (() => void) | undefined
   /** The child is stopped under way. */
   #held = false
@@ -59,6 +61,7 @@ export class SupervisedRun {
     this.#resultDir = resultDir
     this.#onLog = onLog
     this.#suspended = suspended
+    this.#heldAll = suspended
   }
 
   /** Ends the run now, without an answer. */
@@ -66,6 +69,17 @@ export class SupervisedRun {
 
   /** Holds the run where it is, its time limit too, or lets it go on. */
   suspend(suspended: boolean): void {
+    this.#heldAll = suspended
+    this.#suspend(this.#heldAll || this.#heldAlone)
+  }
+
+  /** The same for this run alone; it goes on when neither holds it. */
+  hold(held: boolean): void {
+    this.#heldAlone = held
+    this.#suspend(this.#heldAll || this.#heldAlone)
+  }
+
+  #suspend(suspended: boolean): void {
     if (suspended === this.#suspended || this.#ending !== undefined) return
     this.#suspended = suspended
     // Before it has its spec a child only waits: held while it starts, it would seem to hang.

@@ -68,7 +68,10 @@ function start({ dir, generation, prestarted, flags, entry: otherEntry }: Superv
     if (type === FRAME.run) void execute(run, JSON.parse(body.toString('utf8')) as SentSpec)
     else if (type === FRAME.cancel) runs.get(run)?.cancel()
     else if (type === FRAME.suspend || type === FRAME.resume) {
-      suspended = type === FRAME.suspend
+      const held = type === FRAME.suspend
+      // of run 0: all of them, those to come included
+      if (run !== 0) { runs.get(run)?.hold(held); return }
+      suspended = held
       for (const supervised of runs.values()) supervised.suspend(suspended)
     } else if (type === FRAME.warm) {
       pool.fill()

@@ -27,6 +27,8 @@ import { whyIdle, whyJob } from './why.ts'
 export interface ServiceParts {
   peer: Peer
   peerId: string
+  address: string
+  mode: 'free' | 'devnet' | 'chain'
   version: string
   dataDir: string
   notices: Notices
@@ -70,11 +72,11 @@ export class NodeService implements NodeApi {
   }
 
   async status(): Promise<NodeStatus> {
-    const { peer, peerId, version, network } = this.#parts
+    const { peer, peerId, address, mode, version, network } = this.#parts
     const jobs = [...peer.requesting.jobs.values()]
     const { policy } = peer.hosting
     return {
-      peer: peerId, version, mode: 'free', upSinceWallMs: this.#upSinceWallMs, addresses: network.addresses(), peers: network.peers().length,
+      peer: peerId, address, version, mode, upSinceWallMs: this.#upSinceWallMs, addresses: network.addresses(), peers: network.peers().length,
       sharing: policy.enabled, paused: policy.paused, running: this.#parts.running(), slots: Math.floor(peer.hosting.capacity.total.cores),
       jobs: { active: jobs.filter(({ state }) => state.kind === 'running').length, done: jobs.filter(({ state }) => state.kind === 'done').length, failed: jobs.filter(({ state }) => state.kind === 'failed').length },
       residentBytes: process.memoryUsage.rss()

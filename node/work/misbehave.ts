@@ -9,6 +9,7 @@ import type { SandboxPort } from './worker.ts'
 export function lyingSandbox(honest: SandboxPort): SandboxPort {
   return {
     suspend: (suspended) => { honest.suspend(suspended) },
+    hold: (runId, held) => { honest.hold(runId, held) },
     run: async (spec, handlers) => {
       const done = await honest.run(spec, handlers)
       if (done.files?.kind === 'folder') await spoil(join(done.files.dir, 'out'))

@@ -13,7 +13,8 @@ export async function openSandbox(options: { dir: string, maxRuns: number, misbe
   const sandbox = await WasmSandbox.open({ dir: options.dir, maxRuns: Math.max(1, options.maxRuns), prestarted: Math.min(4, Math.max(1, options.maxRuns)) })
   const honest: SandboxPort = {
     run: async (spec, { onLog, signal }) => await sandbox.run(spec, { onLog: (stream, bytes) => { onLog(stream === 1 ? 'stdout' : 'stderr', bytes) }, signal }),
-    suspend: (suspended) => { sandbox.suspend(suspended) }
+    suspend: (suspended) => { sandbox.suspend(suspended) },
+    hold: (runId, held) => { sandbox.hold(runId, held) }
   }
   return {
     ...options.misbehave === 'lie' ? lyingSandbox(honest) : honest,

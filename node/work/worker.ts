@@ -28,6 +28,7 @@ const PROGRESS_EVERY_MS = SECOND_MS
 export interface SandboxPort {
   run(spec: RunSpec, options: { onLog: (stream: LogStreamName, bytes: Uint8Array) => void, signal: AbortSignal }): Promise<SandboxResult>
   suspend(suspended: boolean): void
+  hold(runId: string, held: boolean): void
 }
 
 export interface WorkerOptions {
@@ -97,6 +98,11 @@ export class Worker {
 
   suspend(suspended: boolean): void {
     this.#options.sandbox.suspend(suspended)
+  }
+
+  /** Holds one run, its time limit too, or lets it go on. */
+  hold(lease: LeaseId, held: boolean): void {
+    this.#options.sandbox.hold(runIdOf(lease), held)
   }
 
   async releaseResult(lease: LeaseId, content: string): Promise<void> {
@@ -178,7 +184,7 @@ export class Worker {
       Promise.all(plan.inputs.map((input): Promise<RunInput[]> => files.inputs(input, signal, onProgress)))
     ])
     return {
-      runId: leaseKey(lease).replaceAll('/', '-'), modulePath, args: [document.name, ...plan.args], env: plan.env,
+      runId: runIdOf(lease), modulePath, args: [document.name, ...plan.args], env: plan.env,
       ...stdinPath === undefined ? {} : { stdinPath },
       inputs: inputs.flat(),
       limits: { memoryBytes: document.resources.memoryBytes, outBytes: document.resources.diskBytes, outFiles: MAX_OUT_FILES, logBytes: document.limits.logBytes, wallMs: document.limits.runMs },
@@ -218,4 +224,8 @@ function trapCode(outcome: RunOutcome): ErrorCode {
 
 function usageOf(usage: RunUsage): Usage {
   return { wallMs: Math.round(usage.wallMs), cpuMs: Math.round(usage.cpuMs), peakMemoryBytes: usage.residentBytes, fuel: 0 }
+}
+
+function runIdOf(lease: LeaseId): string {
+  return leaseKey(lease).replaceAll('/', '-')
 }

@@ -36,6 +36,8 @@ export const offerSchema = z.strictObject({
   priceCapWei: wei.optional(),
   /** Who would pay: its deposit can be looked up before anything is bid. Absent when nothing is paid. */
   payer: identity.optional(),
+  /** The most that it pays one provider ahead of its reveals. */
+  maxPrepayWei: wei.optional(),
   /** Of 65,535: providers whose hash falls below say why they decline, so that declines do not flood a large market. */
   declineShare: int(0, 65_535)
 })

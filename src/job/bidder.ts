@@ -15,6 +15,8 @@ import type { Parts } from './parts.ts'
 
 /** Offers remembered, so that a proposal can be checked against what was offered. */
 const MAX_OFFERS = 1024
+/** Bids of one job whose terms are remembered: rounds come further and further apart, and a bid lives 30 s. */
+const MAX_TERMS = 8
 /** Offers that wait for the chain, and their payers: it answers within a second, or is away. */
 const MAX_WAITING_OFFERS = 16
 const MAX_WAITING_PAYERS = 256
@@ -30,7 +32,7 @@ export class Bidder {
   readonly #capacity: Capacity
   readonly #earning: Earning
   /** By requester and job: nobody can put an offer in another's place. */
-  readonly #offers = new Map<string, { offer: Offer, terms: Terms }>()
+  readonly #offers = new Map<string, { offer: Offer, terms: readonly Terms[] }>()
   /** Offers that wait for the chain's word on their payer, by its address. */
   readonly #waiting = new Map<string, Offer[]>()
   readonly #declines = new Map<ErrorCode, number>()
@@ -81,11 +83,12 @@ export class Bidder {
     if (agreement.requester !== from) return refused('E_AGREEMENT_PARTY', 'the requester is another')
     const known = this.#offers.get(offerKey(from, agreement.job))
     if (known === undefined) return refused('E_OFFER_UNKNOWN', 'knows no such offer')
-    const { offer, terms } = known
+    const { offer } = known
     if (agreement.provider !== self.identity.peer || agreement.providerAddress !== self.identity.address || agreement.payee !== self.identity.payee) return refused('E_AGREEMENT_PARTY', 'the provider is another')
     if (agreement.paramsHash !== self.paramsHash) return refused('E_PARAMS', 'speaks another version of the protocol')
     if (agreement.chainId !== self.chainId || agreement.contract !== self.contract) return refused('E_AGREEMENT_CHAIN', 'is on another chain')
-    if (termsHash(turn.hasher, agreement.terms) !== termsHash(turn.hasher, terms)) return refused('E_AGREEMENT_TERMS', 'the terms are not those of its bid')
+    const asked = termsHash(turn.hasher, agreement.terms)
+    if (!known.terms.some((terms) => termsHash(turn.hasher, terms) === asked)) return refused('E_AGREEMENT_TERMS', 'the terms are not those of its bid')
     if (offer.payer !== undefined && agreement.requesterAddress !== offer.payer.address) return refused('E_AGREEMENT_PARTY', 'somebody else would pay')
     if (agreement.expiresWallMs + PARAMS.clockSkewMs <= turn.now.wallMs || agreement.createdWallMs > turn.now.wallMs + PARAMS.clockSkewMs) return refused('E_AGREEMENT_TIME', 'the agreement is over or in the future: check the clocks')
     const decision = this.#decide(turn, offer, side, standing)
@@ -119,8 +122,10 @@ export class Bidder {
 
   #remember(offer: Offer, terms: Terms): void {
     const key = offerKey(offer.requester, offer.job)
+    // the price of gas moves between rounds, and an earlier bid may be the one that is taken
+    const earlier = this.#offers.get(key)?.terms ?? []
     this.#offers.delete(key)
-    this.#offers.set(key, { offer, terms })
+    this.#offers.set(key, { offer, terms: [terms, ...earlier].slice(0, MAX_TERMS) })
     if (this.#offers.size > MAX_OFFERS) this.#offers.delete(this.#offers.keys().next().value ?? '')
   }
 }

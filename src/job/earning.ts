@@ -107,11 +107,11 @@ export class Earning {
     if (account === undefined || this.#costs === undefined) return { kind: 'wait' }
     const { prices, unitMs, ticketLifeSec, holdback, refund, maxCostShare } = this.#settings
     const shape = { unit: { kind: 'resource-ms' as const, size: unitMs }, unitPriceWei: slotPriceWei(prices, offer.resources, unitMs), holdback }
-    if (shape.unitPriceWei === 0n) return { kind: 'terms', terms: this.#termsOf(shape, { faceValueWei: 1n, winProb: 0n }, { ticketLifeSec, refund, slots }) }
+    if (shape.unitPriceWei === 0n) return { kind: 'terms', terms: this.#termsOf(shape, { faceValueWei: 1n, winProb: 0n }, { ticketLifeSec, refund, slots, offer }) }
     const funds = fundsUntil(account, Math.ceil(turn.now.wallMs / SECOND_MS) + ticketLifeSec)
     const ticket = chooseTicket({ terms: shape, redemptionCostWei: this.#costs.redemptionWei, maxCostShare, funds, pendingWinnersWei: this.winners.pendingWei(address) })
     if (!ticket.ok) return { kind: 'refused', code: ticket.code, message: ticket.message }
-    return { kind: 'terms', terms: this.#termsOf(shape, ticket.value, { ticketLifeSec, refund, slots }) }
+    return { kind: 'terms', terms: this.#termsOf(shape, ticket.value, { ticketLifeSec, refund, slots, offer }) }
   }
 
   /** What a task of the full run time costs, wei, rounded up. */
@@ -192,6 +192,12 @@ export class Earning {
     const account = recipient === undefined ? undefined : this.#accounts.get(recipient.earning.payer)
     if (recipient === undefined || recipient.earning.requester !== from) return false
     this.#accounts.want(turn, recipient.earning.payer)
+    if (message.signature === undefined) {
+      // the driver saw that it cannot be taken, and spared itself its signature
+      const { code, message: words } = this.screens(turn.hasher, message, turn.now) ?? { code: 'E_SIGNATURE_MISSING' as const, message: 'the ticket is not signed' }
+      turn.send(from, { kind: 'ticket-refused', agreement: message.agreement, index: message.index, code, message: words.slice(0, 200) })
+      return false
+    }
     const credited = recipient.ticket(turn, message, account ?? { depositWei: 0n, bondWei: 0n })
     if (!credited.ok) return false
     if (credited.value.kind === 'won') {
@@ -277,11 +283,11 @@ export class Earning {
     return { post: this.#parts.post, draws: this.#draws, tickets: this.#tickets, winners: this.winners }
   }
 
-  #termsOf(shape: Pick<PaymentTerms, 'unit' | 'unitPriceWei' | 'holdback'>, { faceValueWei, winProb }: { faceValueWei: bigint, winProb: bigint }, { ticketLifeSec, refund, slots }: { ticketLifeSec: number, refund: number, slots: number }): PaymentTerms {
+  #termsOf(shape: Pick<PaymentTerms, 'unit' | 'unitPriceWei' | 'holdback'>, { faceValueWei, winProb }: { faceValueWei: bigint, winProb: bigint }, { ticketLifeSec, refund, slots, offer }: { ticketLifeSec: number, refund: number, slots: number, offer: Offer }): PaymentTerms {
     const { bondWei, exposureWei } = this.bond
     const share = bondWei / BigInt(this.#settings?.bondShares ?? 1)
     const left = bondWei > exposureWei ? bondWei - exposureWei : 0n
-    return { mode: 'tickets', ...shape, faceValueWei, winProb, ticketLifeSec, openCommits: Math.min(MAX_OPEN, 2 * slots + SPARE_COMMITS), aheadUnits: slots, refund, prepayCapWei: share < left ? share : left }
+    return { mode: 'tickets', ...shape, faceValueWei, winProb, ticketLifeSec, openCommits: Math.min(MAX_OPEN, 2 * slots + SPARE_COMMITS), aheadUnits: slots, refund, prepayCapWei: [share, left, offer.maxPrepayWei ?? 0n].reduce((least, wei) => wei < least ? wei : least) }
   }
 
   /** Its requester may still settle, and asks for what we signed. */

@@ -2,6 +2,7 @@ import type { StoredRecord } from '../core/effect.ts'
 import type { Turn } from '../core/turn.ts'
 import type { Agreement } from '../documents/agreement.ts'
 import type { Bid } from '../documents/bid.ts'
+import type { Identity } from '../documents/identity.ts'
 import type { CommitLot, PayMessage } from '../documents/pay-message.ts'
 import { termsRefusal } from '../documents/terms.ts'
 import type { TermsPolicy } from '../documents/terms.ts'
@@ -35,8 +36,9 @@ export class Paying {
     this.#budget = new Budget(settings?.caps ?? {})
   }
 
-  get pays(): boolean {
-    return this.#settings !== undefined
+  /** What an offer says of who pays; nothing where nothing is paid. */
+  asPayer(identity: Identity): { payer?: Identity, maxPrepayWei?: bigint } {
+    return this.#settings === undefined ? {} : { payer: identity, maxPrepayWei: this.#settings.terms.maxPrepayWei }
   }
 
   get budget(): Budget {

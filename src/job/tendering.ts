@@ -156,7 +156,7 @@ export class Tendering {
       inputBytes: Math.min(PARAMS.maxInputBytes, taskInputBytes(document)),
       runMs: document.limits.runMs, deadlineWallMs: deadlineWallMs(job), issuedWallMs: turn.now.wallMs,
       ...document.priceCapWei === undefined ? {} : { priceCapWei: document.priceCapWei },
-      ...this.#paying.pays ? { payer: this.#parts.self.identity } : {},
+      ...this.#paying.asPayer(this.#parts.self.identity),
       declineShare: FULL_DECLINE_SHARE
     }
   }

@@ -111,7 +111,7 @@ export class FakeApi implements NodeApi {
 
   async status(): Promise<NodeStatus> {
     this.#called('status')
-    return { peer: PEERS[0], version: '0.1.0', mode: 'free', upSinceWallMs: NOW_WALL_MS - HOUR_MS, addresses: ['/ip4/192.168.1.20/tcp/4150/p2p/x'], peers: 3, sharing: this.policy.enabled, paused: this.policy.paused, running: this.running, slots: 4, jobs: { active: 1, done: 1, failed: 1 }, residentBytes: 120 * MIB }
+    return { peer: PEERS[0], address: '0x00000000000000000000000000000000000000aa', version: '0.1.0', mode: 'free', upSinceWallMs: NOW_WALL_MS - HOUR_MS, addresses: ['/ip4/192.168.1.20/tcp/4150/p2p/x'], peers: 3, sharing: this.policy.enabled, paused: this.policy.paused, running: this.running, slots: 4, jobs: { active: 1, done: 1, failed: 1 }, residentBytes: 120 * MIB }
   }
 
   async submit(request: SubmitRequest): Promise<{ job: string }> {
