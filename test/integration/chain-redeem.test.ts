@@ -46,6 +46,8 @@ test('a winner is submitted at once, told as redeemed only under its confirmatio
 test('a winner that is handed over again and again is redeemed once, and reported again', async () => {
   const client = await world.client({ confirmations: 0 })
   const reports = reportsOf(client)
+  const problems: string[] = []
+  client.onProblem(({ code }) => { problems.push(code) })
   const winner = await world.winner()
   await client.redeem(winner)
   await client.redeem(winner)
@@ -56,7 +58,7 @@ test('a winner that is handed over again and again is redeemed once, and reporte
   await client.poll()
   await client.redeem(winner)
   await client.poll()
-  assert.equal(kinds(reports), ['submitted', 'submitted', 'redeemed', 'redeemed'])
+  assert.equal([kinds(reports), problems], [['submitted', 'submitted', 'redeemed', 'redeemed'], []])
   assert.is(await world.nonce(PAYEE.address), 1)
   await world.close(client)
 })
@@ -151,6 +153,42 @@ test('a fee that the chain no longer takes is raised, and the winner redeemed on
   }
   assert.equal(kinds(reports), ['submitted', 'redeemed'])
   assert.is(await world.nonce(PAYEE.address), 1)
+  await world.close(client)
+})
+
+test('a fee is never raised above what the ticket brings', async () => {
+  const client = await world.client({ confirmations: 0, redeemWhenGasShareBelow: 0.5, gas: { maxFeePerGasWei: 1000n * GWEI } })
+  const reports = reportsOf(client)
+  await client.redeem(await world.winner({ faceValueWei: ETHER / 1000n }))
+  await client.poll()
+  for (let i = 0; i < 30; i++) {
+    await world.mineAt(50n * GWEI)
+    await client.poll()
+  }
+  assert.equal(kinds(reports), ['submitted'])
+  for (let i = 0; i < 2; i++) {
+    await world.mineAt(GWEI)
+    await client.poll()
+  }
+  const end = reports.at(-1)
+  assert.ok(end?.kind === 'redeemed' && end.feeWei < end.paidWei)
+  await world.close(client)
+})
+
+test('winners that a deposit covers one by one but not together are not sent together', async () => {
+  const client = await world.client({ confirmations: 0 })
+  const reports = reportsOf(client)
+  const [first, second] = [await world.winner({ faceValueWei: 31n * ETHER }), await world.winner({ faceValueWei: 30n * ETHER })]
+  await client.redeem(second)
+  await client.redeem(first)
+  for (let i = 0; i < 3; i++) {
+    await client.poll()
+    await world.mine()
+  }
+  const [paid, waits] = [reports.filter(({ kind }) => kind === 'redeemed').map(({ digest }) => digest), kinds(reports).filter((kind) => kind === 'underfunded')]
+  assert.equal([paid.length, waits.length], [1, 1])
+  const other = [first, second].find(({ digest }) => digest !== paid[0])
+  assert.is(kinds(reports, other!.digest)[0], 'underfunded', 'no gas was spent on the one that could not be paid')
   await world.close(client)
 })
 
