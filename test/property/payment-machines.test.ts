@@ -492,6 +492,42 @@ test('a store older than what was signed is noticed before a commit is signed ag
   assert.is(onceSigned(world), undefined)
 })
 
+test('a payer that starts again with a ticket on its way waits for it, and signs the next commit', () => {
+  const world = new PaymentWorld({ terms: { ...TERMS, aheadUnits: 2 } })
+  world.open()
+  world.deliver()
+  assert.equal([world.mail.length, world.sender.issued], [2, 2])
+  // both tickets are lost; the provider offers their commits again, as if they had never been used
+  const lots = world.recipient.lots
+  for (let i = 0; i < 3; i++) {
+    world.mail.length = 0
+    world.payer.restart()
+    world.payer.step((turn) => { world.sender.offered(turn, lots) })
+    world.payer.step((turn) => { world.sender.worked(turn, (i + 1) * UNIT) })
+    assert.equal([world.sender.state.kind, world.sender.issued], ['open', 2])
+  }
+  world.restarted = 'payer'
+  world.revive()
+  world.settle()
+  assert.ok(world.sender.issued > 2)
+  assert.is(world.recipient.tickets, world.sender.issued)
+  checkAlways(world)
+})
+
+test('a commit used before a restart is known when it is offered again under another number', () => {
+  const world = new PaymentWorld()
+  world.open()
+  world.deliverAll()
+  workUntil(world, 2)
+  const [used] = world.signed.keys()
+  world.payer.restart()
+  world.payer.step((turn) => {
+    const taken = world.sender.offered(turn, [{ first: 900, expirySec: START_WALL_MS / 1000 + 80_000, commits: [used!] }])
+    assert.is(taken.ok ? 'ok' : taken.code, 'E_COMMIT_REPEATED')
+  })
+  assert.is(onceSigned(world), undefined)
+})
+
 test('commits that grow old are replaced, with clocks two minutes apart either way', () => {
   for (const ticketLifeSec of [1200, 86_400]) {
     for (const payer of [-120_000, 0, 120_000]) {
