@@ -62,8 +62,8 @@ export type SenderRecord = Payment & {
   next: number
   sequence: number
   inFlight: InFlight[]
-  acknowledged: SignedState | undefined
-  refund: SignedRefund | undefined
+  acknowledged?: SignedState
+  refund?: SignedRefund
 }
 
 export interface SenderParts { post: Post, timers: Timers, budget: Budget }
@@ -87,7 +87,7 @@ export class Sender {
 
   /** A new agreement's. Nothing is signed before the provider has offered commits. */
   static open(turn: Turn, parts: SenderParts, payment: Payment): Sender {
-    const sender = new Sender(parts, { ...payment, v: 1, state: { kind: 'open' }, work: NO_WORK, issued: 0, next: 0, sequence: 0, inFlight: [], acknowledged: undefined, refund: undefined })
+    const sender = new Sender(parts, { ...payment, v: 1, state: { kind: 'open' }, work: NO_WORK, issued: 0, next: 0, sequence: 0, inFlight: [] })
     sender.#save(turn)
     return sender
   }
