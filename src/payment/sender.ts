@@ -183,6 +183,8 @@ export class Sender {
 
   /** Commits that came with the agreement. Refused: E_COMMIT_…; then nothing is signed for it. */
   offered(turn: Turn, lots: readonly CommitLot[]): Result<undefined> {
+    const { kind } = this.#record.state
+    if (kind === 'closed' || kind === 'stopped') return accept(undefined)
     const refusal = this.#take(turn, lots)
     if (refusal !== undefined) return this.#stop(turn, refusal)
     this.#pump(turn)

@@ -554,6 +554,20 @@ test('a payer that starts again with a ticket on its way waits for it, and signs
   checkAlways(world)
 })
 
+test('a payer that closes when it has no commits left asks for some first, and pays the last of it', () => {
+  const world = new PaymentWorld()
+  world.open()
+  world.deliverAll()
+  workUntil(world, 4)
+  world.payer.restart()
+  world.judge(true, world.sender.work.unsettled)
+  world.payer.step((turn) => { world.sender.close(turn) })
+  assert.is(world.sender.paused?.code, 'E_PAY_COMMITS')
+  world.settle()
+  checkSettled(world)
+  assert.ok(toWei(world.sender.paid) >= 4n * TERMS.unitPriceWei)
+})
+
 test('a commit used before a restart is known when it is offered again under another number', () => {
   const world = new PaymentWorld()
   world.open()
