@@ -258,8 +258,9 @@ test('a payer that cannot pay is given notice; one that tops up pays, and keeps 
 })
 
 test('a payer that does not top up loses what is left and its bond, after the grace and not before', async () => {
-  const client = await world.client({ confirmations: 0 })
-  const reports = reportsOf(client)
+  const store = memoryStore()
+  let client = await world.client({ confirmations: 0, store })
+  let reports = reportsOf(client)
   const problems: string[] = []
   client.onProblem(({ code }) => { problems.push(code) })
   const large = await world.winner({ faceValueWei: 60n * ETHER })
@@ -269,7 +270,11 @@ test('a payer that does not top up loses what is left and its bond, after the gr
     await world.mine()
   }
   assert.equal(kinds(reports), ['underfunded', 'submitted', 'noticed'])
+  // the node was off while the grace ran
+  await world.close(client)
   await world.passTime(86_401)
+  client = await world.client({ confirmations: 0, store })
+  reports = reportsOf(client)
   for (let i = 0; i < 3; i++) {
     await client.poll()
     await world.mine()
@@ -279,6 +284,31 @@ test('a payer that does not top up loses what is left and its bond, after the gr
   assert.equal(problems, [], 'nothing is tried that the contract would refuse')
   assert.equal([end.paidWei, end.burnedWei], [50n * ETHER, 10n * ETHER])
   assert.is((await client.accounts.balances()).creditWei, 50n * ETHER)
+  await world.close(client)
+})
+
+test('a payer that tops up while the claim is on its way has paid, and its bond is whole', async () => {
+  const client = await world.client({ confirmations: 0 })
+  const reports = reportsOf(client)
+  await client.redeem(await world.winner({ faceValueWei: 60n * ETHER }))
+  for (let i = 0; i < 4; i++) {
+    await client.poll()
+    await world.mine()
+  }
+  await world.passTime(86_401)
+  const payer = await world.client({ signer: PAYER, confirmations: 0 })
+  const topUp = payer.accounts.act({ kind: 'add', bucket: 'deposit', amountWei: 10n * ETHER }, { onSubmitted: () => { submitted() } })
+  let submitted!: () => void
+  await new Promise<void>((resolve) => { submitted = resolve })
+  await client.poll()
+  await world.until(payer, topUp)
+  for (let i = 0; i < 2; i++) {
+    await client.poll()
+    await world.mine()
+  }
+  assert.is(kinds(reports).at(-1), 'redeemed')
+  assert.equal([(await payer.accounts.balances()).bondWei, (await client.accounts.balances()).creditWei], [10n * ETHER, 60n * ETHER])
+  await world.close(payer)
   await world.close(client)
 })
 
