@@ -118,8 +118,8 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   monitor.start()
 
   let stopping: Promise<void> | undefined
-  const close = async (withinMs: number): Promise<void> => {
-    await drain.run(withinMs)
+  const close = async (): Promise<void> => {
+    await drain.run()
     monitor.stop()
     await driver.stop()
     await worker.close()
@@ -131,7 +131,10 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     await store.close()
     stopped.resolve()
   }
-  const stop = (withinMs: number): Promise<void> => stopping ??= close(withinMs)
+  const stop = (withinMs: number): Promise<void> => {
+    drain.within(withinMs)
+    return stopping ??= close()
+  }
 
   const api = serviceOf({ config, version: options.version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, seen, dispatch, stop })
   return { api, peerId: keys.peerId, stopped: stopped.promise, stop }
