@@ -25,12 +25,13 @@ function readVersion(): string {
 async function start(config: Config, passphrase: string | undefined): Promise<RunningNode> {
   const { createNode } = await import('../node/create-node.ts')
   const fatal = Promise.withResolvers<never>()
-  fatal.promise.catch(() => {})
+  fatal.promise.catch(() => { isBroken = true })
   const node = await createNode(config, { version, env: process.env, onFatal: fatal.reject, ...passphrase === undefined ? {} : { passphrase } })
   return { api: node.api, stopped: Promise.race([fatal.promise, node.stopped]) }
 }
 
 const version = readVersion()
+let isBroken = false
 const listeners = new Set<(times: number) => void>()
 let times = 0
 for (const signal of SIGNALS) {
@@ -55,3 +56,5 @@ process.exitCode = await main({
     return () => { listeners.delete(listener) }
   }
 })
+// a node whose store failed can promise nothing: it leaves as by a power cut, which costs nobody more than its absence
+if (isBroken) process.exit()

@@ -121,8 +121,8 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   monitor.start()
 
   let stopping: Promise<void> | undefined
-  const close = async (withinMs: number): Promise<void> => {
-    await drain.run(withinMs)
+  const close = async (): Promise<void> => {
+    await drain.run()
     monitor.stop()
     await driver.stop()
     await money?.close()
@@ -135,7 +135,10 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     await store.close()
     stopped.resolve()
   }
-  const stop = (withinMs: number): Promise<void> => stopping ??= close(withinMs)
+  const stop = (withinMs: number): Promise<void> => {
+    drain.within(withinMs)
+    return stopping ??= close()
+  }
 
   const api = serviceOf({ config, version: options.version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, seen, dispatch, stop })
   return { api, peerId: keys.peerId, stopped: stopped.promise, stop }
@@ -206,13 +209,12 @@ function selfOf(config: Config, keys: NodeKeys): Self {
 function paymentOf({ payment }: Config, secrets: Secrets): Pick<PeerOptions, 'payment'> {
   if (payment.mode === 'free') return {}
   const { prices, unitMs, ticketLifeSec, holdback, refund, redeemShare, bondShares, maxPrepayWei, caps } = payment.chain
-  // the core may ask what a secret draws, never for the secret
-  const { commit, wins } = secrets
   return {
     payment: {
       payer: { caps, terms: { maxUnitPriceWei: MAX_UNIT_PRICE_WEI, minHoldback: holdback, maxPrepayWei } },
       earner: { prices, unitMs, ticketLifeSec, holdback, refund, maxCostShare: Math.max(1, Math.round(redeemShare * 10_000)), bondShares },
-      draws: { commit, wins }
+      // the core may ask what a secret draws, never for the secret
+      draws: { commit: (offerId, index) => secrets.commit(offerId, index), wins: (...draw) => secrets.wins(...draw) }
     }
   }
 }

@@ -59,6 +59,9 @@ export async function startAnvil({ port = 0, chainId = DEV_CHAIN_ID, blockTimeS,
     // a client reads the state at a confirmed block, which may be one of before a restart
     ...statePath === undefined ? [] : ['--state', statePath, '--state-interval', String(DUMP_EVERY_S), '--preserve-historical-states']
   ], { stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true })
+  // it would outlive us, and hold its port
+  const onExit = (): void => { child.kill('SIGKILL') }
+  process.once('exit', onExit)
   let words = ''
   const listening = new Promise<number>((resolve) => {
     const hear = (chunk: Buffer): void => {
@@ -73,6 +76,7 @@ export async function startAnvil({ port = 0, chainId = DEV_CHAIN_ID, blockTimeS,
     child.once('exit', () => { resolve() })
     child.once('error', () => { resolve() })
   })
+  void ended.then(() => { process.removeListener('exit', onExit) })
   const timeout = AbortSignal.timeout(START_MS)
   const found = await Promise.race([listening, ended.then(() => undefined), once(timeout, 'abort').then(() => undefined)])
   if (found === undefined) {

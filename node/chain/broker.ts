@@ -1,5 +1,6 @@
 import { Interface } from 'ethers/abi'
 import type { Result } from 'ethers/abi'
+import { HearthError } from '../../src/errors.ts'
 import { BUCKET, NativeTicketBroker, REFUSALS } from '../../src/contracts/index.ts'
 import type { TicketRefusal } from '../../src/contracts/index.ts'
 import type { Ticket } from '../../src/documents/ticket.ts'
@@ -108,6 +109,15 @@ export const tokenCode = {
   readSymbol: (data: string) => String(erc20.decodeFunctionResult('symbol', data)[0])
 } as const
 
+/** What a call returned. Throws E_CHAIN_RPC for what the contract cannot have said. */
+function decode(name: 'check' | 'ticketState' | 'snapshot', data: string): Result {
+  try {
+    return abi.decodeFunctionResult(name, data)
+  } catch (err) {
+    throw new HearthError('E_CHAIN_RPC', `The chain's RPC service answered ${name} with something else than the contract says`, 'Its node may be syncing, or the contract is gone: was a local chain started anew?', { cause: err })
+  }
+}
+
 /** The first word of what a call returned. */
 export function readWord(data: string): bigint {
   return BigInt(data.length >= 66 ? data.slice(0, 66) : '0x0')
@@ -118,17 +128,17 @@ export function readAddress(data: string): string {
 }
 
 export function readCheck(data: string): { digest: string, reason: TicketRefusal } {
-  const [digest, reason] = abi.decodeFunctionResult('check', data)
+  const [digest, reason] = decode('check', data)
   return { digest: String(digest), reason: REFUSALS[Number(reason)] ?? 'wrongSignature' }
 }
 
 export function readTicketState(data: string): { used: boolean, graceUntilSec: number } {
-  const [used, graceUntil] = abi.decodeFunctionResult('ticketState', data)
+  const [used, graceUntil] = decode('ticketState', data)
   return { used: used === true, graceUntilSec: Number(graceUntil) }
 }
 
 export function readHoldings(data: string): Holdings {
-  const [value] = abi.decodeFunctionResult('snapshot', data)
+  const [value] = decode('snapshot', data)
   const found = value as Result
   const wei = (name: string): bigint => found.getValue(name) as bigint
   const raw = found.getValue('unlocks') as Result

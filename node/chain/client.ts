@@ -40,6 +40,8 @@ export interface ChainOptions {
   readonly signer: MoneySigner
   readonly secrets: Pick<Secrets, 'rand'>
   readonly store: ChainStore
+  /** Hears from the first look on, which may bring news of what happened while the node was off. */
+  readonly onRedemption?: (report: RedemptionReport) => void
   readonly gas?: Partial<GasCaps>
   /** Winners are redeemed when gas costs at most this share of what they bring. Default 0.05. */
   readonly redeemWhenGasShareBelow?: number
@@ -95,6 +97,7 @@ export class ChainClient {
     this.#snapshots = new Snapshots({ rpc, contract, confirmations, staleAfterMs: options.staleAfterMs ?? STALE_AFTER_MS, nowMs: this.#nowMs })
     this.#transactor = new Transactor({ rpc, store, chainId, signer, caps: { ...DEFAULT_GAS_CAPS, ...options.gas }, confirmations, finalDepth, asset: () => facts().asset, onChange: (change) => this.#onChange(change) })
     this.#winners = new Winners(store)
+    if (options.onRedemption !== undefined) this.#winners.onReport(options.onRedemption)
     this.#redeemer = new Redeemer({
       rpc, contract, separator: separatorOf({ chainId, contract }), terms: () => facts().terms, secrets, winners: this.#winners, snapshots: this.#snapshots, transactor: this.#transactor,
       address: signer.address, confirmations, finalDepth,
@@ -160,6 +163,7 @@ export class ChainClient {
     return this.#snapshots.onSnapshot(listener)
   }
 
+  /** Hears reports from now on; `ChainOptions.onRedemption` hears those of the first look too. */
   onRedemption(listener: (report: RedemptionReport) => void): () => void {
     return this.#winners.onReport(listener)
   }

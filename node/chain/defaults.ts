@@ -5,6 +5,7 @@ import { isWorth } from './redemption-plan.ts'
 import type { PlanPolicy } from './redemption-plan.ts'
 import { unwrap } from './rpc.ts'
 import type { ChainRpc } from './rpc.ts'
+import { MAX_CARRYING } from './transactor.ts'
 import type { Transactor } from './transactor.ts'
 import type { HeadView, TxRecord, TxRequest } from './tx-record.ts'
 import type { Entry, Winner, Winners } from './winners.ts'
@@ -97,6 +98,7 @@ export class Defaults {
   }
 
   async #send(entry: Entry, request: TxRequest): Promise<void> {
+    if (this.#options.transactor.carrying >= MAX_CARRYING) return
     await this.#options.attempt([entry], () => this.#options.transactor.send(request))
   }
 }

@@ -43,9 +43,10 @@ function raised(wei: bigint): bigint {
 
 interface Offered { readonly maxFeeWei: bigint, readonly tipWei: bigint | undefined }
 
-/** Fees for replacing what offered `old`, or undefined when they would pass `limitWei`. */
+/** Fees for replacing what offered `old`, as near to today's as `limitWei` allows; undefined when the least raise would pass it. */
 export function replacementFees(old: Offered, now: Fees, limitWei: bigint): Offered | undefined {
-  const maxFeeWei = now.maxFeeWei > raised(old.maxFeeWei) ? now.maxFeeWei : raised(old.maxFeeWei)
+  const wanted = min(now.maxFeeWei, limitWei)
+  const maxFeeWei = wanted > raised(old.maxFeeWei) ? wanted : raised(old.maxFeeWei)
   if (maxFeeWei > limitWei) return undefined
   if (old.tipWei === undefined) return { maxFeeWei, tipWei: undefined }
   const tipWei = now.tipWei !== undefined && now.tipWei > raised(old.tipWei) ? now.tipWei : raised(old.tipWei)

@@ -18,7 +18,7 @@ export function parseReceipt(raw: unknown): Receipt | undefined {
     feeWei: gas * (effectiveGasPrice === undefined ? 0n : quantity(effectiveGasPrice)),
     contract: typeof contractAddress === 'string' ? contractAddress.toLowerCase() : undefined,
     logs: (Array.isArray(logs) ? logs as unknown[] : []).map((log) => {
-      const { address, topics, data } = log as Record<string, unknown>
+      const { address, topics, data } = (log ?? {}) as Record<string, unknown>
       return { address: hexBytes(address), topics: (Array.isArray(topics) ? topics as unknown[] : []).map(hash32), data: hexBytes(data) }
     })
   }

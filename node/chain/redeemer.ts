@@ -13,12 +13,11 @@ import type { Candidate, PlanPolicy } from './redemption-plan.ts'
 import { unwrap } from './rpc.ts'
 import type { ChainRpc, RpcAnswer } from './rpc.ts'
 import type { Snapshots } from './snapshots.ts'
+import { MAX_CARRYING } from './transactor.ts'
 import type { Transactor } from './transactor.ts'
 import type { HeadView, TxChange, TxRecord } from './tx-record.ts'
 import type { Entry, RedemptionReport, Winner, Winners } from './winners.ts'
 
-/** Of the transactions that may be in flight, half are left to people. */
-const MAX_REDEMPTIONS_IN_FLIGHT = 4
 /** Winners of which the chain is asked whether somebody else redeemed them, a block. */
 const MAX_CHECKS = 32
 /** A try that failed waits 1, 2, 4 … blocks, up to this many. */
@@ -74,7 +73,7 @@ export class Redeemer {
   async step(view: HeadView): Promise<void> {
     await this.#settleRaced(view)
     await this.#sweep(view)
-    for (let i = 0; i < MAX_REDEMPTIONS_IN_FLIGHT; i++) {
+    for (let i = 0; i < MAX_CARRYING; i++) {
       if (!await this.#redeemSome(view)) break
     }
     await this.#defaults.step(view)
@@ -124,8 +123,7 @@ export class Redeemer {
   /** True when a batch was sent, so that another may follow. */
   async #redeemSome(view: HeadView): Promise<boolean> {
     const { transactor, winners, policy } = this.#options
-    const carrying = transactor.records.filter(({ mined, purpose }) => mined === undefined && purpose.kind === 'redeem').length
-    if (carrying >= MAX_REDEMPTIONS_IN_FLIGHT) return false
+    if (transactor.carrying >= MAX_CARRYING) return false
     const plan = planBatch(this.#candidates(this.#ready(view)), view.fees.priceWei, view.block.timeSec, policy)
     if (plan === undefined) return false
     const { good, bad } = await this.#check(plan.digests.flatMap((digest) => winners.get(digest) ?? []), view)
@@ -245,7 +243,7 @@ export class Redeemer {
   }
 
   #reportsOf({ tx, mined, logs }: Extract<TxChange, { kind: 'confirmed' }>): RedemptionReport[] {
-    const { contract, terms } = this.#options
+    const { contract, terms, winners } = this.#options
     const digests = new Set('digests' in tx.purpose ? tx.purpose.digests : [])
     const events = ticketEvents(contract, logs).filter(({ kind, digest }) => kind !== 'skipped' && digests.has(digest))
     const count = BigInt(events.length)
@@ -257,7 +255,8 @@ export class Redeemer {
       const net = (wei: bigint): bigint => wei - wei * BigInt(terms().feeBps) / 10_000n
       switch (event.kind) {
         case 'redeemed': return [{ kind: 'redeemed', digest, paidWei: net(event.faceValueWei), ...spent }]
-        case 'claimed': return [{ kind: 'defaulted', digest, paidWei: net(event.paidWei), burnedWei: event.burnedWei, ...spent }]
+        // topped up at the last moment: then the claim pays the ticket whole
+        case 'claimed': return [event.paidWei === winners.get(digest)?.winner.ticket.faceValueWei ? { kind: 'redeemed', digest, paidWei: net(event.paidWei), ...spent } : { kind: 'defaulted', digest, paidWei: net(event.paidWei), burnedWei: event.burnedWei, ...spent }]
         case 'noticed': return [{ kind: 'noticed', digest, tx: mined.hash, graceUntilSec: event.graceUntilSec, feeWei: spent.feeWei }]
         case 'skipped': return []
       }

@@ -16,6 +16,8 @@ import type { HeadView, TxChange, TxRecord, TxRequest } from './tx-record.ts'
 
 /** Pools keep at least 16 of one account; more would wait there unseen. */
 const MAX_IN_FLIGHT = 8
+/** Of those, what winners may take: half are left to people. */
+export const MAX_CARRYING = 4
 /** A replaced transaction is looked for under each of its hashes. An eighth more each time: the last offers four times the first. */
 const MAX_ATTEMPTS = 12
 /** A fee that is not taken within so many blocks is raised. */
@@ -75,6 +77,11 @@ export class Transactor {
     return this.records.filter(({ mined }) => mined === undefined).length
   }
 
+  /** Of those in flight, the ones that carry winners. */
+  get carrying(): number {
+    return this.records.filter(({ mined, purpose }) => mined === undefined && 'digests' in purpose).length
+  }
+
   /** Reads the head, our account and the fate of every transaction in one request, and tells what changed. */
   async look(): Promise<HeadView> {
     const open = this.records.filter(({ confirmed }) => !confirmed)
@@ -109,7 +116,7 @@ export class Transactor {
       if (watch.sentAtBlock === undefined || view.block.number < watch.sentAtBlock || view.block.number - watch.sentAtBlock >= REPEAT_AFTER_BLOCKS) await this.#broadcast(record, view.block.number)
     }
     const lowest = waiting[0]
-    const isGap = lowest !== undefined && lowest.nonce > view.nonce && view.pendingNonce === view.nonce
+    const isGap = lowest !== undefined && lowest.nonce > view.nonce && view.pendingNonce === view.nonce && this.records.every(({ nonce }) => nonce !== view.nonce)
     if (isGap) await this.#fill(view.nonce)
   }
 

@@ -79,7 +79,7 @@ export const configSchema = z.strictObject({
   }), { type: 'keys below', meaning: 'The content store', example: '{ quota: 50 GiB }' }),
   requester: field(requesterSchema, { type: 'keys below', meaning: 'How own jobs are sent', example: '{ bidWindow: 3 s }' }),
   payment: field(z.strictObject({
-    mode: field(oneOf(PAYMENT_MODES), { type: PAYMENT_MODES.join(', '), meaning: 'free: nothing is paid. devnet: tickets on a local chain (`hearth devnet`). chain: tickets on any EVM chain', example: 'chain' }),
+    mode: field(oneOf(PAYMENT_MODES), { type: PAYMENT_MODES.join(', '), meaning: 'free: nothing is paid. devnet: tickets on a local chain (`hearth devnet`). chain: tickets on any EVM chain', example: 'free' }),
     allow: field(z.union([z.literal('anyone'), peers(MAX_PEERS)]), { type: 'list of PeerIds, or anyone', meaning: 'Whom this PC serves for free beyond its own network', example: '[12D3KooW…]' }),
     rpcUrl: field(text('a URL', 2048, /^(?:https?|wss?):\/\/\S+$/, 'It begins with http:// or https://').optional(), { type: 'URL', meaning: 'JSON-RPC service of the chain', example: 'http://127.0.0.1:8545' }),
     chainId: field(count(1, Number.MAX_SAFE_INTEGER).optional(), { type: 'number', meaning: 'The chain\'s id: tickets are good on that chain alone', example: '31337' }),

@@ -60,6 +60,7 @@ abstract contract Ledger is ReentrancyGuard {
 
     error BadTerms();
     error ZeroAmount();
+    /// A balance would outgrow its field. Only a token of absurd supply comes there; nothing is lost by it.
     error TooMuch();
     error ZeroAddress();
     /// The value sent is not the amount named, or value was sent to a broker of a token.
@@ -176,11 +177,13 @@ abstract contract Ledger is ReentrancyGuard {
         _receive(amount);
         Account storage a = _accounts[account];
         if (bucket == Bucket.Deposit) {
-            // Stays below 2^128, as Snapshot says: what comes in must first have been in circulation.
-            if (a.deposit + amount > type(uint128).max) revert TooMuch();
-            a.deposit += amount;
+            uint256 deposit = a.deposit + amount;
+            if (deposit > type(uint128).max) revert TooMuch();
+            a.deposit = deposit;
         } else if (bucket == Bucket.Bond) {
-            a.bond += amount;
+            uint256 bond = uint256(a.bond) + amount;
+            if (bond > type(uint128).max) revert TooMuch();
+            a.bond = uint128(bond);
         } else {
             (uint256 credit, uint256 jobBond) = _income(account);
             _setIncome(account, credit, jobBond + amount);
@@ -224,7 +227,6 @@ abstract contract Ledger is ReentrancyGuard {
         return (uint128(word), uint120(word >> 128));
     }
 
-    /// Refuses what does not fit: only a token of absurd supply can come there.
     function _setIncome(address account, uint256 credit, uint256 jobBond) internal {
         if (credit > type(uint128).max || jobBond > type(uint120).max) revert TooMuch();
         _accounts[account].income = SEEN | jobBond << 128 | credit;

@@ -6,8 +6,8 @@ import { bytes32, int } from '../codec/schema.ts'
 import { MAX_TICKETS } from './terms.ts'
 import { toWei } from './ticket.ts'
 
-/** Amounts in 2^-64 wei of up to 65,536 tickets of 128 + 64 bits. */
-const EXPECTED_BYTES = 26
+/** `uint256`, as it is signed. */
+const EXPECTED_BYTES = 32
 
 /** Minimal big-endian bytes on the wire; zero is empty. */
 export const expectedValue = z.codec(

@@ -24,6 +24,8 @@ export const MAX_OPEN_COMMITS = 1024
 export const MAX_LOTS = 64
 /** A payer remembers every commit that it used under an agreement: 5 MiB at most. A longer job gets a new agreement. */
 export const MAX_TICKETS = 65_536
+/** So that the sum of all tickets of an agreement fits the contract's 128 bits. */
+const MAX_FACE_VALUE_WEI = 1n << 112n
 /** Quantities are summed as doubles, exactly. */
 const MAX_QUANTITY = Number.MAX_SAFE_INTEGER
 /** Clocks of two sides may differ by two minutes: see `renewBelowSec`. The chain's unlock delay is at most 90 days. */
@@ -42,7 +44,7 @@ export const paymentTermsSchema = z.strictObject({
   mode: z.literal('tickets'),
   unit: unitSchema,
   unitPriceWei: wei,
-  faceValueWei: wei,
+  faceValueWei: wei.refine((value) => value > 0n && value < MAX_FACE_VALUE_WEI, 'must be above 0 and below 2^112'),
   winProb: winProbability,
   ticketLifeSec: int(MIN_TICKET_LIFE_SEC, MAX_TICKET_LIFE_SEC),
   openCommits: int(1, MAX_OPEN_COMMITS),

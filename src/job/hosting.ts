@@ -98,7 +98,7 @@ export class Hosting {
       this.book.touch(turn, hosted)
       if (hosted.leases.size > 0) this.#beat(turn, hosted)
       this.#pump(turn, hosted)
-      for (const lease of hosted.leases.values()) if (lease.state.kind === 'committed' || lease.state.kind === 'revealed') this.book.keepFor(turn, lease)
+      for (const lease of hosted.leases.values()) if (lease.state.kind !== 'queued' && lease.state.kind !== 'running') this.book.keepFor(turn, lease)
     }
     this.#advertise(turn)
   }

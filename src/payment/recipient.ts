@@ -50,7 +50,7 @@ export type RecipientRecord = Earning & OfferedRecord & {
   /** The payer has said its last word, and was told ours. */
   closed: boolean
   /** The payer's last signed word: evidence of what it claims to have issued. */
-  heard: { state: PaymentState, signature: string } | undefined
+  heard?: { state: PaymentState, signature: string }
 }
 
 export interface RecipientParts {
@@ -80,7 +80,7 @@ export class Recipient {
 
   /** A new agreement's; `lots` are its first commits, to go out with its acceptance. */
   static open(turn: Turn, parts: RecipientParts, earning: Earning): Recipient {
-    const recipient = new Recipient(parts, { ...earning, v: 1, work: NO_WORK, tickets: 0, wins: 0, sequence: 0, refunded: 0n, closed: false, heard: undefined, next: 0, pieces: [] })
+    const recipient = new Recipient(parts, { ...earning, v: 1, work: NO_WORK, tickets: 0, wins: 0, sequence: 0, refunded: 0n, closed: false, next: 0, pieces: [] })
     recipient.#offered.refill(turn, secOf(turn.now))
     recipient.#save(turn)
     return recipient

@@ -64,8 +64,8 @@ export type SenderRecord = Payment & {
   next: number
   sequence: number
   inFlight: InFlight[]
-  acknowledged: SignedState | undefined
-  refund: SignedRefund | undefined
+  acknowledged?: SignedState
+  refund?: SignedRefund
 }
 
 export interface SenderParts { post: Post, timers: Timers, budget: Budget }
@@ -89,7 +89,7 @@ export class Sender {
 
   /** A new agreement's. Nothing is signed before the provider has offered commits. */
   static open(turn: Turn, parts: SenderParts, payment: Payment): Sender {
-    const sender = new Sender(parts, { ...payment, v: 1, state: { kind: 'open' }, work: NO_WORK, issued: 0, next: 0, sequence: 0, inFlight: [], acknowledged: undefined, refund: undefined })
+    const sender = new Sender(parts, { ...payment, v: 1, state: { kind: 'open' }, work: NO_WORK, issued: 0, next: 0, sequence: 0, inFlight: [] })
     sender.#save(turn)
     return sender
   }
@@ -185,6 +185,8 @@ export class Sender {
 
   /** Commits that came with the agreement. Refused: E_COMMIT_…; then nothing is signed for it. */
   offered(turn: Turn, lots: readonly CommitLot[]): Result<undefined> {
+    const { kind } = this.#record.state
+    if (kind === 'closed' || kind === 'stopped') return accept(undefined)
     const refusal = this.#take(turn, lots)
     if (refusal !== undefined) return this.#stop(turn, refusal)
     this.#pump(turn)

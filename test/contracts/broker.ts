@@ -65,6 +65,17 @@ export class Reverted extends Error {
   }
 }
 
+/** The same promise, with a contract's refusal as `Reverted`. */
+async function typed<T>(abi: Interface, promise: Promise<T>): Promise<T> {
+  try {
+    return await promise
+  } catch (err) {
+    if (!(err instanceof RpcError) || err.data === undefined) throw err
+    const parsed = err.data === '0x' ? null : abi.parseError(err.data)
+    throw parsed === null ? new Reverted(err.message) : new Reverted(parsed.name, parsed.args)
+  }
+}
+
 /** A contract at an address, called by name. */
 export class At {
   readonly chain: Chain
@@ -82,13 +93,13 @@ export class At {
 
   /** The first value that a function returns. */
   async read(name: string, args: unknown[] = [], from?: string): Promise<Result> {
-    const data = await this.#typed(this.chain.call({ to: this.address, data: this.encode(name, args), ...from === undefined ? {} : { from } }))
+    const data = await typed(this.abi, this.chain.call({ to: this.address, data: this.encode(name, args), ...from === undefined ? {} : { from } }))
     return this.abi.decodeFunctionResult(name, data)
   }
 
   /** Mines a call; throws `Reverted` when the contract refuses. */
   send(from: string, name: string, args: unknown[] = [], value = 0n): Promise<Receipt> {
-    return this.#typed(this.chain.send({ from, to: this.address, data: this.encode(name, args), value }))
+    return typed(this.abi, this.chain.send({ from, to: this.address, data: this.encode(name, args), value }))
   }
 
   /** Mines a call with this much gas, whatever comes of it. */
@@ -101,16 +112,6 @@ export class At {
       const parsed = log.address.toLowerCase() === this.address.toLowerCase() ? this.abi.parseLog(log) : null
       return parsed === null ? [] : [{ name: parsed.name, args: parsed.args }]
     })
-  }
-
-  async #typed<T>(promise: Promise<T>): Promise<T> {
-    try {
-      return await promise
-    } catch (err) {
-      if (!(err instanceof RpcError) || err.data === undefined) throw err
-      const parsed = err.data === '0x' ? null : this.abi.parseError(err.data)
-      throw parsed === null ? new Reverted(err.message) : new Reverted(parsed.name, parsed.args)
-    }
   }
 }
 
@@ -158,12 +159,12 @@ export class Broker extends At {
 
 export async function deployNative(chain: Chain, terms: Partial<Terms> = {}, bytecode: string = NativeTicketBroker.bytecode): Promise<Broker> {
   const abi = new Interface(NativeTicketBroker.abi)
-  const { address } = await chain.deploy(chain.accounts[0]!, concat([bytecode, abi.encodeDeploy([{ ...TERMS, ...terms }])]))
+  const { address } = await typed(abi, chain.deploy(chain.accounts[0]!, concat([bytecode, abi.encodeDeploy([{ ...TERMS, ...terms }])])))
   return new Broker(chain, address, abi)
 }
 
 export async function deployToken(chain: Chain, token: string, terms: Partial<Terms> = {}, bytecode: string = TokenTicketBroker.bytecode): Promise<Broker> {
   const abi = new Interface(TokenTicketBroker.abi)
-  const { address } = await chain.deploy(chain.accounts[0]!, concat([bytecode, abi.encodeDeploy([token, { ...TERMS, ...terms }])]))
+  const { address } = await typed(abi, chain.deploy(chain.accounts[0]!, concat([bytecode, abi.encodeDeploy([token, { ...TERMS, ...terms }])])))
   return new Broker(chain, address, abi)
 }

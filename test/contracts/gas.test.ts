@@ -16,7 +16,8 @@ import { At, DAY, REFUND_TYPES, STATEMENT_TYPES, TERMS, TICKET_TYPES, deployNati
 import type { Broker, Ticket, Winner } from './broker.ts'
 
 const FILE = join(import.meta.dirname, 'gas.json')
-/** In the file's numbers a wei is no measure: 10^15 is what a face value looks like. */
+const README = join(import.meta.dirname, '../../src/contracts/README.md')
+/** 10^15 wei is what a face value looks like: its bytes are calldata. */
 const FACE_VALUE = 10n ** 15n
 const FUNDS = 10n ** 18n
 /** Zero bytes of random fields are cheaper calldata, and random numbers have more or fewer: this much is noise. */
@@ -129,6 +130,13 @@ test('no call takes other gas than the file says', () => {
     return was !== undefined && is !== undefined && Math.abs(is - was) <= was * NOISE ? [] : [`${name}: ${was} in the file, ${is} now`]
   })
   assert.equal(changed, [])
+})
+
+test('the table for readers says what the file says', () => {
+  const known = JSON.parse(readFileSync(FILE, 'utf8')) as Record<string, number>
+  const rows = [...readFileSync(README, 'utf8').matchAll(/^\| (.+) \| (\d+) \| (\d+) \|$/gm)]
+  assert.ok(rows.length > 4)
+  for (const [, call, coin, token] of rows) assert.equal([Number(coin), Number(token)], [known[`native: ${call}`], known[`token with fee: ${call}`]], call)
 })
 
 test('with any amount of gas a batch of the deployed code pays what it uses up', async () => {

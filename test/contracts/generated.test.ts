@@ -1,4 +1,7 @@
 /** What is published of the contracts is what the sources give, and can be deployed anywhere. */
+import { readdirSync, readFileSync } from 'node:fs'
+import { join } from 'node:path'
+import { Interface } from 'ethers'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BUCKET, DOMAIN_NAME, NativeTicketBroker, REFUSALS, TokenTicketBroker } from '../../src/contracts/index.ts'
@@ -18,6 +21,17 @@ test('a stale, missing or foreign generated file is found', () => {
 
 test('the code fits any chain', () => {
   for (const { name, bytecode } of [NativeTicketBroker, TokenTicketBroker]) assert.ok(bytecode.length / 2 - 1 < MAX_CODE_BYTES, name)
+})
+
+test('every error and every event of the contracts is named by a test', () => {
+  const tests = readdirSync(import.meta.dirname).filter((name) => name.endsWith('.test.ts')).map((name) => readFileSync(join(import.meta.dirname, name), 'utf8')).join()
+  const names: string[] = []
+  for (const { abi } of [NativeTicketBroker, TokenTicketBroker]) {
+    new Interface(abi).forEachError(({ name }) => { names.push(name) })
+    new Interface(abi).forEachEvent(({ name }) => { names.push(name) })
+  }
+  assert.ok(names.length > 50)
+  assert.equal([...new Set(names)].filter((name) => !tests.includes(name)), [])
 })
 
 test('the names that TypeScript gives to Solidity enums are in their order', () => {

@@ -1,5 +1,5 @@
 /** The ledger: money in, the three buckets, unlocks, credit out. For the coin and for tokens. */
-import { Interface, concat } from 'ethers'
+import { Interface, concat, getAddress } from 'ethers'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BUCKET } from '../../src/contracts/index.ts'
@@ -39,8 +39,8 @@ async function deployed(name: string, args: unknown[] = []): Promise<At> {
 
 test('terms that could not be kept are refused at deployment', async () => {
   const bad = [{ delay: 0 }, { delay: 90 * DAY + 1 }, { grace: 0 }, { grace: TERMS.delay + 1 }, { feeBps: 501, feeRecipient: stranger }, { feeBps: 10 }, { feeRecipient: stranger }]
-  for (const terms of bad) assert.is(await deployNative(chain, terms).then(() => 'deployed', () => 'refused'), 'refused', JSON.stringify(terms))
-  assert.is(await deployToken(chain, stranger).then(() => 'deployed', () => 'refused'), 'refused', 'an address without code is no token')
+  for (const terms of bad) assert.is(await refusal(deployNative(chain, terms)), 'BadTerms', JSON.stringify(terms))
+  assert.is(await refusal(deployToken(chain, stranger)), 'BadTerms', 'an address without code is no token')
   const most = await deployNative(chain, { delay: 90 * DAY, grace: 90 * DAY, feeBps: 500, feeRecipient: stranger })
   assert.equal([await most.read('feeBps'), await most.read('delay')].flat().map(Number), [500, 90 * DAY])
 })
@@ -50,9 +50,9 @@ test('the fee is off by default', async () => {
 })
 
 test('anyone adds to any bucket, and each stands by itself', async () => {
-  for (const [name, , key] of BUCKETS) {
+  for (const [name, bucket, key] of BUCKETS) {
     const receipt = await broker.send(stranger, name, [payer, 70n], 70n)
-    assert.equal(broker.events(receipt).map((event) => event.name), ['Added'])
+    assert.equal(broker.events(receipt).map((event) => [event.name, ...event.args]), [['Added', BigInt(bucket), payer, getAddress(stranger), 70n]])
     assert.is((await broker.snapshot(payer))[key], 70n)
   }
   assert.is(await chain.balance(broker.address), 210n)
@@ -71,7 +71,9 @@ test('an unlock waits out the delay to the last second, then pays its owner wher
   for (const [name, bucket, key] of BUCKETS) {
     await broker.send(payer, name, [payer, 100n], 100n)
     const receipt = await broker.send(payer, 'requestUnlock', [bucket, 60n])
-    const until = Number(broker.events(receipt)[0]!.args.getValue('lockedUntil'))
+    const [requested] = broker.events(receipt)
+    assert.is(requested!.name, 'UnlockRequested')
+    const until = Number(requested!.args.getValue('lockedUntil'))
     assert.is(until, await chain.now() + TERMS.delay)
     assert.is(await refusal(broker.send(payer, 'requestUnlock', [bucket, 1n])), `UnlockPending(${until})`)
     await chain.setNextTime(until)
@@ -202,6 +204,27 @@ test('a token that keeps a part, or says false, is refused; one that says nothin
   }
 })
 
+test('balances that would outgrow their fields are refused, and a winner waits for room', async () => {
+  const token = await deployed('PlainToken')
+  const tokens = await deployToken(chain, token.address)
+  await token.send(stranger, 'mint', [payer, 2n ** 200n])
+  await token.send(payer, 'approve', [tokens.address, 2n ** 200n])
+  const [most, mostJobBond] = [2n ** 128n - 1n, 2n ** 120n - 1n]
+  for (const [name, largest] of [['fund', most], ['addBond', most], ['addJobBond', mostJobBond]] as const) {
+    await tokens.send(payer, name, [payer, largest])
+    assert.is(await refusal(tokens.send(payer, name, [payer, 1n])), 'TooMuch')
+  }
+  const rich = walletOf('rich').address
+  await tokens.redeem(stranger, await tokens.winner(walletOf('payer'), rich, random, { faceValue: most }))
+  await tokens.send(payer, 'fund', [payer, 10n])
+  const winner = await tokens.winner(walletOf('payer'), rich, random, { faceValue: 10n })
+  assert.is(await refusal(tokens.redeem(stranger, winner)), 'TooMuch')
+  await chain.setBalance(rich, 10n ** 18n)
+  await tokens.send(rich, 'payout', [rich])
+  await tokens.redeem(stranger, winner)
+  assert.equal([(await tokens.snapshot(rich)).credit, (await tokens.snapshot(payer)).jobBond], [10n, mostJobBond])
+})
+
 test('a token that calls back cannot enter the broker again while money moves', async () => {
   const token = await deployed('CallbackToken')
   const tokens = await deployToken(chain, token.address)
@@ -210,8 +233,14 @@ test('a token that calls back cannot enter the broker again while money moves', 
   await holder.send(stranger, 'approve', [token.address, tokens.address])
   const fund = tokens.encode('fund', [holder.address, 10n])
   await holder.send(stranger, 'attack', [tokens.address, fund, fund])
+  const nested = async (): Promise<unknown[]> => [(await holder.read('nested'))[0], tokens.abi.parseError(String((await holder.read('lastError'))[0]))?.name]
   assert.is((await tokens.snapshot(holder.address)).deposit, 10n)
-  assert.equal([(await holder.read('nested'))[0], tokens.abi.parseError(String((await holder.read('lastError'))[0]))?.name], [false, 'ReentrancyGuardReentrantCall'])
+  assert.equal(await nested(), [false, 'ReentrancyGuardReentrantCall'])
+  await holder.send(stranger, 'attack', [tokens.address, tokens.encode('requestUnlock', [BUCKET.deposit, 10n]), '0x'])
+  await chain.increaseTime(TERMS.delay + 1)
+  const withdraw = tokens.encode('withdraw', [BUCKET.deposit, holder.address])
+  await holder.send(stranger, 'attack', [tokens.address, withdraw, withdraw])
+  assert.equal([...await nested(), (await token.read('balanceOf', [holder.address]))[0]], [false, 'ReentrancyGuardReentrantCall', 1000n])
 })
 
 test.run()

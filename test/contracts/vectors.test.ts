@@ -1,5 +1,6 @@
 /** The shared vectors: what ethers says of them, the contract and the house's own hashing say too. */
 import { readFileSync } from 'node:fs'
+import { dataLength, dataSlice } from 'ethers'
 import { keccak_256 } from '@noble/hashes/sha3.js'
 import { sha256 } from '@noble/hashes/sha2.js'
 import { test } from 'uvu'
@@ -7,24 +8,25 @@ import * as assert from 'uvu/assert'
 import { domainSeparator, typedDigest } from '../../src/codec/eip712.ts'
 import type { FieldType, StructType } from '../../src/codec/eip712.ts'
 import { toHex } from '../../src/codec/hasher.ts'
+import { REFUSALS } from '../../src/contracts/index.ts'
 import { startAnvil } from './anvil.ts'
 import type { Chain } from './anvil.ts'
-import { REFUND_TYPES, STATEMENT_TYPES, TICKET_TYPES, deployNative } from './broker.ts'
+import { DAY, REFUND_TYPES, STATEMENT_TYPES, TICKET_TYPES, deployNative } from './broker.ts'
 import type { Broker } from './broker.ts'
 import { VECTORS_FILE, vectors, vectorsText } from './vectors.ts'
-import type { Vectors } from './vectors.ts'
+import type { TicketVector, Vectors } from './vectors.ts'
 
 const file = readFileSync(VECTORS_FILE, 'utf8')
 const known = JSON.parse(file) as Vectors
 const hasher = { sha256, keccak256: keccak_256 }
-/** How many words of calldata one call of the contract is asked with. */
 const struct = (name: string, types: Record<string, { name: string, type: string }[]>): StructType => ({ name, fields: types[name]!.map((field) => [field.name, field.type as FieldType]) })
 
 let chain: Chain
 let broker: Broker
 test.before(async () => {
   chain = await startAnvil({ chainId: Number(known.domain.chainId) })
-  broker = await deployNative(chain)
+  // The longest delay, so that no ticket is too far ahead.
+  broker = await deployNative(chain, { delay: 90 * DAY })
 })
 test.after(() => chain.stop())
 
@@ -48,6 +50,26 @@ test('the contract agrees on domain, types, and every digest and draw', async ()
   }
   for (const { message, digest } of known.refunds) assert.is((await broker.read('hashRefund', [message]))[0], digest)
   for (const { message, digest } of known.statements) assert.is((await broker.read('hashStatement', [message]))[0], digest)
+})
+
+test('the contract takes the signature of each ticket, and none of the wrong forms', async () => {
+  const id = await chain.snapshot()
+  const check = async ({ ticket, rand }: TicketVector, signature: string): Promise<string> => {
+    const { commit: _, ...rest } = ticket
+    const winner = { ...rest, rand, r: dataSlice(signature, 0, 32), s: dataSlice(signature, 32, 64), v: dataSlice(signature, 64) }
+    return REFUSALS[Number((await broker.read('check', [winner]))[1])]!
+  }
+  await chain.setNextTime(1_799_999_000)
+  await chain.mine()
+  // Nobody has a deposit here: a ticket that is good but for that is refused for that.
+  for (const vector of known.tickets.filter(({ name, wins }) => wins && /^(seeded|wins)/.test(name))) {
+    assert.is(await check(vector, vector.signature), 'underfunded', vector.name)
+  }
+  const [first] = known.tickets
+  const whole = known.badSignatures.filter(({ signature }) => dataLength(signature) === 65)
+  assert.ok(whole.length > 8)
+  for (const { name, signature } of whole) assert.is(await check(first!, signature), 'wrongSignature', name)
+  await chain.revert(id)
 })
 
 test('the house agrees on domain and digests', () => {

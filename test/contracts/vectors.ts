@@ -15,6 +15,8 @@ export const VECTORS_FILE = join(import.meta.dirname, '../fixtures/payment/vecto
 const DOMAIN = { name: 'Hearth', version: '1', chainId: 31_337, verifyingContract: '0x5FbDB2315678afecb367f032d93F642f64180aa3' }
 const CURVE_ORDER = 0xfffffffffffffffffffffffffffffffebaaedce6af48a03bbfd25e8cd0364141n
 const MANY = 200
+/** Times and counts are plain numbers in TypeScript. */
+const LARGEST_SAFE = BigInt(Number.MAX_SAFE_INTEGER)
 
 /** Whole numbers are decimal text, bytes are `0x…`. */
 export interface TicketVector {
@@ -28,7 +30,7 @@ export interface TicketVector {
   readonly signer: string
   readonly signature: string
 }
-/** Signatures of the first ticket in forms that must be refused. */
+/** Signatures of the first ticket, which wins, in forms that must be refused. */
 export interface BadSignature { readonly name: string, readonly signature: string }
 export interface DocumentVector { readonly message: Record<string, string>, readonly digest: string, readonly signer: string, readonly signature: string }
 export interface Vectors {
@@ -103,8 +105,8 @@ export async function vectors(): Promise<Vectors> {
   const random = seededRandom(712)
   const zero = `0x${'00'.repeat(32)}`
   const tickets = [
-    await ticketVector('plain', { winProb: ALWAYS / 100n }, random),
     await ticketVector('wins always', { winProb: ALWAYS }, random),
+    await ticketVector('one chance in a hundred', { winProb: ALWAYS / 100n }, random),
     await ticketVector('one chance in 2^64', { winProb: 0n }, random),
     await ticketVector('largest numbers', { faceValue: 2n ** 128n - 1n, winProb: ALWAYS, expiry: 2n ** 64n - 1n }, random),
     await ticketVector('zero wherever it can be', { payee: `0x${'00'.repeat(20)}`, faceValue: 0n, winProb: 0n, expiry: 0n, salt: zero, context: zero }, random),
@@ -120,8 +122,8 @@ export async function vectors(): Promise<Vectors> {
     typeHashes: { Ticket: typeHash(TICKET_TYPES), Refund: typeHash(REFUND_TYPES), Statement: typeHash(STATEMENT_TYPES) },
     tickets,
     badSignatures: badSignatures(tickets[0]!.signature),
-    refunds: await documents(REFUND_TYPES, [{ ...parties, amount: 12_345n, expiry: 1_800_000_000n }, { ...parties, amount: 2n ** 128n - 1n, expiry: 2n ** 64n - 1n }]),
-    statements: await documents(STATEMENT_TYPES, [{ ...parties, sequence: 0n, paid: 0n }, { ...parties, sequence: 2n ** 64n - 1n, paid: 2n ** 128n - 1n }])
+    refunds: await documents(REFUND_TYPES, [{ ...parties, amount: 12_345n, expiry: 1_800_000_000n }, { ...parties, amount: 2n ** 128n - 1n, expiry: LARGEST_SAFE }]),
+    statements: await documents(STATEMENT_TYPES, [{ ...parties, sequence: 0n, paid: 0n }, { ...parties, sequence: LARGEST_SAFE, paid: 2n ** 128n - 1n }])
   }
 }
 

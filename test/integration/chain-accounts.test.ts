@@ -2,9 +2,11 @@
 import { Interface } from 'ethers'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import { deploy, formatAmount, keySigner, parseAddress, parseAmount } from '../../node/chain/index.ts'
+import { deploy, formatAmount, keySigner, parseAddress, parseAmount, separatorOf } from '../../node/chain/index.ts'
 import type { AccountAction, Asset, ChainClient } from '../../node/chain/index.ts'
+import { nativeHasher } from '../../node/keys/index.ts'
 import { HearthError } from '../../src/errors.ts'
+import { refundDigest, statementDigest } from '../../src/documents/payment-state.ts'
 import { attackers } from '../contracts/attackers.ts'
 import { ChainWorld, ETHER, GWEI, kinds, OTHER, OWNER, PAYEE, PAYER, reportsOf, TERMS } from '../helpers/chain.ts'
 
@@ -91,6 +93,22 @@ test('gas above the cap is refused, and waiting can be given up without giving u
   await world.mine()
   assert.is((await hasty.accounts.balances()).depositWei, before.depositWei + 7n)
   await world.close(hasty)
+})
+
+test('a refund that a provider signed is claimed from its job bond, and collected after the delay', async () => {
+  await act({ kind: 'add', bucket: 'jobBond', amountWei: ETHER, account: OTHER.address })
+  const parties = { agreement: `0x${'a9'.repeat(32)}`, provider: OTHER.address, requester: PAYER.address }
+  const [statement, refund] = [{ ...parties, sequence: 3, paid: 10_000n }, { ...parties, amount: 5_000n, expiry: await world.now() + 1000 }]
+  const separator = separatorOf({ chainId: 31_337, contract: world.contract })
+  const refundSignature = OTHER.signMoney(refundDigest(nativeHasher, separator, refund))
+  const statementSignature = OTHER.signMoney(statementDigest(nativeHasher, separator, statement))
+  assert.is(await refusal(client.accounts.act({ kind: 'claim-refund', refund: { ...refund, amount: 6_000n }, refundSignature, statement, statementSignature })), 'E_CHAIN_REFUND')
+  await act({ kind: 'claim-refund', refund, refundSignature, statement, statementSignature })
+  assert.is(await refusal(client.accounts.act({ kind: 'collect-refund', agreement: parties.agreement, provider: OTHER.address })), 'E_CHAIN_LOCKED')
+  await world.passTime(TERMS.delaySec + 1)
+  const { creditWei } = await client.accounts.balances()
+  await act({ kind: 'collect-refund', agreement: parties.agreement, provider: OTHER.address })
+  assert.is((await client.accounts.balances()).creditWei, creditWei + 5_000n)
 })
 
 test('a payout brings the whole credit to where it is sent', async () => {

@@ -46,6 +46,8 @@ test('a winner is submitted at once, told as redeemed only under its confirmatio
 test('a winner that is handed over again and again is redeemed once, and reported again', async () => {
   const client = await world.client({ confirmations: 0 })
   const reports = reportsOf(client)
+  const problems: string[] = []
+  client.onProblem(({ code }) => { problems.push(code) })
   const winner = await world.winner()
   await client.redeem(winner)
   await client.redeem(winner)
@@ -56,7 +58,7 @@ test('a winner that is handed over again and again is redeemed once, and reporte
   await client.poll()
   await client.redeem(winner)
   await client.poll()
-  assert.equal(kinds(reports), ['submitted', 'submitted', 'redeemed', 'redeemed'])
+  assert.equal([kinds(reports), problems], [['submitted', 'submitted', 'redeemed', 'redeemed'], []])
   assert.is(await world.nonce(PAYEE.address), 1)
   await world.close(client)
 })
@@ -114,7 +116,7 @@ test('gas at a hundred times makes winners wait, until shortly before their expi
   await client.poll()
   await world.mineAt(100n * GWEI)
   await client.poll()
-  assert.equal(kinds(reports), [], '8 % of the ticket would go for gas')
+  assert.equal(kinds(reports), [], 'more than 5 % of the ticket would go for gas')
   await world.passTime(7_000)
   await world.mineAt(100n * GWEI)
   await client.poll()
@@ -151,6 +153,42 @@ test('a fee that the chain no longer takes is raised, and the winner redeemed on
   }
   assert.equal(kinds(reports), ['submitted', 'redeemed'])
   assert.is(await world.nonce(PAYEE.address), 1)
+  await world.close(client)
+})
+
+test('a fee is never raised above what the ticket brings', async () => {
+  const client = await world.client({ confirmations: 0, redeemWhenGasShareBelow: 0.5, gas: { maxFeePerGasWei: 1000n * GWEI } })
+  const reports = reportsOf(client)
+  await client.redeem(await world.winner({ faceValueWei: ETHER / 1000n }))
+  await client.poll()
+  for (let i = 0; i < 30; i++) {
+    await world.mineAt(50n * GWEI)
+    await client.poll()
+  }
+  assert.equal(kinds(reports), ['submitted'])
+  for (let i = 0; i < 2; i++) {
+    await world.mineAt(GWEI)
+    await client.poll()
+  }
+  const end = reports.at(-1)
+  assert.ok(end?.kind === 'redeemed' && end.feeWei < end.paidWei)
+  await world.close(client)
+})
+
+test('winners that a deposit covers one by one but not together are not sent together', async () => {
+  const client = await world.client({ confirmations: 0 })
+  const reports = reportsOf(client)
+  const [first, second] = [await world.winner({ faceValueWei: 31n * ETHER }), await world.winner({ faceValueWei: 30n * ETHER })]
+  await client.redeem(second)
+  await client.redeem(first)
+  for (let i = 0; i < 3; i++) {
+    await client.poll()
+    await world.mine()
+  }
+  const [paid, waits] = [reports.filter(({ kind }) => kind === 'redeemed').map(({ digest }) => digest), kinds(reports).filter((kind) => kind === 'underfunded')]
+  assert.equal([paid.length, waits.length], [1, 1])
+  const other = [first, second].find(({ digest }) => digest !== paid[0])
+  assert.is(kinds(reports, other!.digest)[0], 'underfunded', 'no gas was spent on the one that could not be paid')
   await world.close(client)
 })
 
@@ -220,8 +258,9 @@ test('a payer that cannot pay is given notice; one that tops up pays, and keeps 
 })
 
 test('a payer that does not top up loses what is left and its bond, after the grace and not before', async () => {
-  const client = await world.client({ confirmations: 0 })
-  const reports = reportsOf(client)
+  const store = memoryStore()
+  let client = await world.client({ confirmations: 0, store })
+  let reports = reportsOf(client)
   const problems: string[] = []
   client.onProblem(({ code }) => { problems.push(code) })
   const large = await world.winner({ faceValueWei: 60n * ETHER })
@@ -231,7 +270,11 @@ test('a payer that does not top up loses what is left and its bond, after the gr
     await world.mine()
   }
   assert.equal(kinds(reports), ['underfunded', 'submitted', 'noticed'])
+  // the node was off while the grace ran
+  await world.close(client)
   await world.passTime(86_401)
+  client = await world.client({ confirmations: 0, store })
+  reports = reportsOf(client)
   for (let i = 0; i < 3; i++) {
     await client.poll()
     await world.mine()
@@ -241,6 +284,31 @@ test('a payer that does not top up loses what is left and its bond, after the gr
   assert.equal(problems, [], 'nothing is tried that the contract would refuse')
   assert.equal([end.paidWei, end.burnedWei], [50n * ETHER, 10n * ETHER])
   assert.is((await client.accounts.balances()).creditWei, 50n * ETHER)
+  await world.close(client)
+})
+
+test('a payer that tops up while the claim is on its way has paid, and its bond is whole', async () => {
+  const client = await world.client({ confirmations: 0 })
+  const reports = reportsOf(client)
+  await client.redeem(await world.winner({ faceValueWei: 60n * ETHER }))
+  for (let i = 0; i < 4; i++) {
+    await client.poll()
+    await world.mine()
+  }
+  await world.passTime(86_401)
+  const payer = await world.client({ signer: PAYER, confirmations: 0 })
+  const topUp = payer.accounts.act({ kind: 'add', bucket: 'deposit', amountWei: 10n * ETHER }, { onSubmitted: () => { submitted() } })
+  let submitted!: () => void
+  await new Promise<void>((resolve) => { submitted = resolve })
+  await client.poll()
+  await world.until(payer, topUp)
+  for (let i = 0; i < 2; i++) {
+    await client.poll()
+    await world.mine()
+  }
+  assert.is(kinds(reports).at(-1), 'redeemed')
+  assert.equal([(await payer.accounts.balances()).bondWei, (await client.accounts.balances()).creditWei], [10n * ETHER, 60n * ETHER])
+  await world.close(payer)
   await world.close(client)
 })
 

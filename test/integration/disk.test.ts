@@ -3,7 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { Cluster } from '../../node/demo/cluster.ts'
 import { HearthError } from '../../src/errors.ts'
-import { ended, happens, LENDS, LENDS_NOTHING, MODULES, restart, startProvider, taskNotice } from '../helpers/cluster.ts'
+import { ended, exit, happens, LENDS, LENDS_NOTHING, MODULES, restart, startProvider, taskNotice } from '../helpers/cluster.ts'
 import { SmallDisk } from '../helpers/small-disk.ts'
 
 interface Context { cluster: Cluster, disk: SmallDisk | undefined }
@@ -73,7 +73,7 @@ test('a node whose records find no room confirms nothing more, says why, and goe
   }
   const refusal = await confirmed().then(() => undefined, (err: unknown) => err)
   assert.is(refusal instanceof HearthError && refusal.code, 'E_STORE')
-  await ada.kill('SIGKILL')
+  assert.is(await exit(ada), 1)
   await disk.free(cluster, ada, { flags: LENDS })
   const again = await restart(cluster, ada, { flags: LENDS, bootstrap: [you.address] })
   assert.is(again.peer, ada.peer)

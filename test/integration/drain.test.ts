@@ -31,6 +31,21 @@ test('a provider finishes and hands over what it runs, takes nothing new, and ex
   assert.is((await you.api.job(later.job)).state, 'tendering')
 })
 
+test('a second signal ends a provider at once, and its task moves', async ({ cluster, you }) => {
+  const ada = await startProvider(cluster, you, 'ada')
+  // far longer than anybody waits for in a test: only the signal can end it
+  const { job } = await you.api.submit({ spec: slow({ args: ['100000'], limits: { queue: '60 s', run: '1 h', total: '2 h' } }), baseDir: MODULES })
+  await happens(you, job, taskNotice('running', ada.peer))
+  const ben = await startProvider(cluster, you, 'ben')
+  ada.process.kill('SIGTERM')
+  const declined = await you.api.submit({ spec: slow(), baseDir: MODULES })
+  await happens(you, declined.job, (notice) => notice.kind === 'decline' && notice.peer === ada.peer)
+  ada.process.kill('SIGTERM')
+  assert.is(await exit(ada), 0)
+  await happens(you, job, taskNotice('running', ben.peer))
+  await you.api.cancel(job)
+})
+
 test('a requester that is told to stop keeps its jobs and goes on after a restart', async ({ cluster, you }) => {
   await startProvider(cluster, you, 'ada')
   const { job } = await you.api.submit({ spec: slow({ args: ['5'], map: { range: [0, 12] } }), baseDir: MODULES })

@@ -1,7 +1,9 @@
 /** Payer and provider together: what they agree on, whatever is lost, repeated, reordered or cut off in the middle. */
+import { inspect } from 'node:util'
 import * as fc from 'fast-check'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { StoredRecord } from '../../src/core/effect.ts'
 import { dueFor } from '../../src/payment/ledger.ts'
 import { payMessageCodec } from '../../src/documents/pay-message.ts'
 import type { PayMessage, PayMessageOf } from '../../src/documents/pay-message.ts'
@@ -49,7 +51,15 @@ function checkSettled(world: PaymentWorld): void {
   assert.ok(recipient.owed <= 0n, 'the last invoice is not paid')
   assert.ok(-recipient.owed < expectedOf(world.terms) + fromWei(world.terms.unitPriceWei) * BigInt(world.terms.aheadUnits), 'overpaid by more than what is ahead')
   assert.is(sender.acknowledged?.state.expectedPaid, sender.paid)
+  checkStored(world)
   assert.is(world.provider.winners.pendingWei(sender.payment.payer), BigInt(recipient.wins) * world.terms.faceValueWei)
+}
+
+/** What a restore needs is what the machines say they hold: a record that is written and not told, or told and not written, would be lost or haunt. */
+function checkStored({ payer, provider }: PaymentWorld): void {
+  const sorted = (records: Iterable<[string, StoredRecord]>): string[] => [...records].map(([key, value]) => `${key} ${inspect(value, { depth: 9, sorted: true })}`).sort()
+  assert.equal(sorted(payer.disk.records()), sorted([...payer.sender!.records(), ...payer.budget.records(), ...payer.outbox.records()]))
+  assert.equal(sorted(provider.disk.records()), sorted([...provider.recipient!.records(), ...provider.winners.records(), ...provider.outbox.records()]))
 }
 
 function workUntil(world: PaymentWorld, units: number): void {
@@ -320,6 +330,36 @@ class PaymentWorld2 extends PaymentWorld {
   }
 }
 
+test('a refund is taken as the provider signed it: only a larger one replaces it, and none that the contract would not pay', () => {
+  const world = walk()
+  const [amountWei, paidWei] = [world.sender.refund!.amountWei, world.sender.refund!.paidWei]
+  const refund: PayMessageOf<'refund'> = { kind: 'refund', agreement: world.sender.id, ...world.sender.refund! }
+  const taken = (change: Partial<PayMessageOf<'refund'>>): bigint | string => {
+    let code = ''
+    world.payer.step((turn) => {
+      const heard = world.sender.refunded(turn, { ...refund, ...change })
+      code = heard.ok ? '' : heard.code
+    })
+    world.settle()
+    return code === '' ? world.sender.refund!.amountWei : code
+  }
+  assert.is(taken({ amountWei: amountWei - 1n }), amountWei)
+  assert.is(taken({ amountWei: paidWei + 1n }), 'E_PAY_REFUND')
+  const { statementSignature: _, ...unsigned } = refund
+  world.payer.step((turn) => { assert.not(world.sender.refunded(turn, { ...unsigned, amountWei: amountWei + 1n }).ok) })
+  assert.is(taken({ amountWei: amountWei + 1n }), amountWei + 1n)
+  // the provider has heard that it arrived: it stops saying it
+  assert.is(world.provider.outbox.size, 0)
+})
+
+test('an agreement that is forgotten leaves nothing on either disk but its winners and the day\'s spending', () => {
+  const world = walk()
+  world.payer.step((turn) => { world.sender.forget(turn); world.payer.budget.forgetJob(turn, JOB) })
+  world.provider.step((turn) => { world.recipient.forget(turn) })
+  assert.equal(world.payer.disk.records().map(([key]) => key.replace(/\d{5}/, 'N')), ['spend/day/N', 'spend/peer/N/provider'])
+  assert.is(world.provider.disk.records().length, world.provider.winners.size)
+})
+
 test('a ticket on a commit that has one already is refused, and the first stands', () => {
   const world = new PaymentWorld()
   world.open()
@@ -489,6 +529,59 @@ test('a store older than what was signed is noticed before a commit is signed ag
   world.payer.step((turn) => { world.sender.reconnected(turn) })
   world.deliverAll()
   assert.is(world.sender.state.kind === 'stopped' && world.sender.state.code, 'E_PAY_STATE_AHEAD')
+  assert.is(onceSigned(world), undefined)
+})
+
+test('a payer that starts again with a ticket on its way waits for it, and signs the next commit', () => {
+  const world = new PaymentWorld({ terms: { ...TERMS, aheadUnits: 2 } })
+  world.open()
+  world.deliver()
+  assert.equal([world.mail.length, world.sender.issued], [2, 2])
+  // both tickets are lost; the provider offers their commits again, as if they had never been used
+  const lots = world.recipient.lots
+  for (let i = 0; i < 3; i++) {
+    world.mail.length = 0
+    world.payer.restart()
+    world.payer.step((turn) => { world.sender.offered(turn, lots) })
+    world.payer.step((turn) => { world.sender.worked(turn, (i + 1) * UNIT) })
+    assert.equal([world.sender.state.kind, world.sender.issued], ['open', 2])
+  }
+  world.restarted = 'payer'
+  world.revive()
+  world.settle()
+  assert.ok(world.sender.issued > 2)
+  assert.is(world.recipient.tickets, world.sender.issued)
+  checkAlways(world)
+})
+
+test('a payer that closes when it has no commits left asks for some first, and pays the last of it', () => {
+  const world = new PaymentWorld()
+  world.open()
+  world.deliverAll()
+  workUntil(world, 4)
+  world.payer.restart()
+  world.judge(true, world.sender.work.unsettled)
+  world.payer.step((turn) => { world.sender.close(turn) })
+  assert.is(world.sender.paused?.code, 'E_PAY_COMMITS')
+  // the first answer, with fresh commits, is lost
+  while (!world.mail.some(({ message }) => message.kind === 'credit')) world.deliver()
+  world.mail.splice(world.mail.findIndex(({ message }) => message.kind === 'credit'), 1)
+  world.settle()
+  checkSettled(world)
+  assert.ok(toWei(world.sender.paid) >= 4n * TERMS.unitPriceWei)
+})
+
+test('a commit used before a restart is known when it is offered again under another number', () => {
+  const world = new PaymentWorld()
+  world.open()
+  world.deliverAll()
+  workUntil(world, 2)
+  const [used] = world.signed.keys()
+  world.payer.restart()
+  world.payer.step((turn) => {
+    const taken = world.sender.offered(turn, [{ first: 900, expirySec: START_WALL_MS / 1000 + 80_000, commits: [used!] }])
+    assert.is(taken.ok ? 'ok' : taken.code, 'E_COMMIT_REPEATED')
+  })
   assert.is(onceSigned(world), undefined)
 })
 

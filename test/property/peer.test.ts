@@ -117,12 +117,8 @@ class Town {
       for (let passedMs = 0; passedMs < LONGEST_MS; passedMs += STEP_MS) {
         this.#now = { monoMs: this.#now.monoMs + STEP_MS, wallMs: this.#now.wallMs + STEP_MS }
         this.#handle(at, { kind: 'tick' })
-        for (const lease of peer.hosting.leases) {
-          // no run outlives its limit
-          if (lease.state.kind === 'running') this.#handle(at, { kind: 'run-failed', lease, code: 'E_RUN_TIME', message: 'took too long' })
-          // a failure that its requester does not hear of is kept for ever by a host that has started again: each is heard of here
-          if (lease.state.kind === 'failed') this.#handle(at, { kind: 'message', from: peer.agreement(lease.agreement)!.requester, message: { kind: 'settled', agreement: lease.agreement, task: lease.task, attempt: lease.attempt } })
-        }
+        // no run outlives its limit
+        for (const lease of peer.hosting.leases) if (lease.state.kind === 'running') this.#handle(at, { kind: 'run-failed', lease, code: 'E_RUN_TIME', message: 'took too long' })
       }
       assert.equal(Object.entries(peer.sizes()).filter(([, size]) => size > 0), [], `seed ${this.#seed}: held for ever`)
     }

@@ -1,9 +1,12 @@
 /** Tickets against ethers, terms and ledgers against arithmetic by hand, and the money key's two engines against each other. */
 import { createHmac } from 'node:crypto'
+import { readFileSync } from 'node:fs'
+import { join } from 'node:path'
 import { keccak_256 } from '@noble/hashes/sha3.js'
 import { AbiCoder, keccak256, TypedDataEncoder, verifyTypedData, Wallet } from 'ethers'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { safeEncode } from 'zod'
 import { domainSeparator } from '../../src/codec/eip712.ts'
 import { toHex } from '../../src/codec/hasher.ts'
 import { Turn } from '../../src/core/turn.ts'
@@ -18,7 +21,7 @@ import { chanceOf, chanceOfAtLeast, chanceOfAtMost, overdraftChance, ticketsWith
 import { refundDigest, stateDigest, statementDigest } from '../../src/documents/payment-state.ts'
 import { aheadShare, priceOf, termsRefusal, ticketsAhead } from '../../src/documents/terms.ts'
 import type { PaymentTerms } from '../../src/documents/terms.ts'
-import { commitOf, contextOf, expectedOf, fromWei, isWin, jobDigest, TicketHasher, toWei } from '../../src/documents/ticket.ts'
+import { commitOf, contextOf, expectedOf, fromWei, isWin, jobDigest, TicketHasher, ticketSchema, toWei } from '../../src/documents/ticket.ts'
 import type { Ticket } from '../../src/documents/ticket.ts'
 import { nativeHasher } from '../../node/keys/index.ts'
 import { moneyAddress, signDigest } from '../../node/keys/money.ts'
@@ -57,6 +60,55 @@ test('digests are those of ethers, one after the other from the same buffers', (
   const hasher = new TicketHasher(nativeHasher, SEPARATOR)
   for (const ticket of [...EDGES, ...Array.from({ length: 200 }, anyTicket), ...EDGES]) {
     assert.is(toHex(hasher.digest(ticket)), TypedDataEncoder.hash(DOMAIN, TICKET_TYPES, asEthers(ticket)))
+  }
+})
+
+interface Vectors {
+  domain: { name: string, version: string, chainId: string, verifyingContract: string }
+  domainSeparator: string
+  tickets: { name: string, ticket: Record<'payer' | 'payee' | 'faceValue' | 'winProb' | 'expiry' | 'commit' | 'salt' | 'context', string>, rand: string, digest: string, wins: boolean, signer: string, signature: string }[]
+  badSignatures: { name: string, signature: string }[]
+  refunds: { message: Record<'agreement' | 'provider' | 'requester' | 'amount' | 'expiry', string>, digest: string }[]
+  statements: { message: Record<'agreement' | 'provider' | 'requester' | 'sequence' | 'paid', string>, digest: string }[]
+}
+
+test('the vectors that the contract is tested with: the same digests, wins, signers and refusals', () => {
+  const vectors = JSON.parse(readFileSync(join(import.meta.dirname, '../fixtures/payment/vectors.json'), 'utf8')) as Vectors
+  const separator = domainSeparator(nativeHasher, { ...vectors.domain, chainId: BigInt(vectors.domain.chainId), verifyingContract: vectors.domain.verifyingContract.toLowerCase() })
+  assert.is(toHex(separator), vectors.domainSeparator)
+  const hasher = new TicketHasher(nativeHasher, separator)
+  const checker = new TicketChecker(separator)
+  const ticketOf = ({ ticket: { payer, payee, faceValue, winProb, expiry, commit, salt, context } }: Vectors['tickets'][number]): Ticket =>
+    ({ payer: payer.toLowerCase(), payee: payee.toLowerCase(), faceValueWei: BigInt(faceValue), winProb: BigInt(winProb), expirySec: Number(expiry), commit, salt, context })
+  assert.ok(vectors.tickets.length > 100)
+  let checked = 0
+  for (const vector of vectors.tickets) {
+    const ticket = ticketOf(vector)
+    // the contract takes any 64-bit time; the wire lets none through that a ticket could not live to
+    if (BigInt(vector.ticket.expiry) > 9_000_000_000n) {
+      assert.not(safeEncode(ticketSchema, ticket).success, vector.name)
+      continue
+    }
+    checked++
+    const digest = hasher.digest(ticket)
+    assert.is(toHex(digest), vector.digest, vector.name)
+    const rand = Buffer.from(vector.rand.slice(2), 'hex')
+    assert.is(isWin(nativeHasher, rand, digest, ticket.winProb), vector.wins, vector.name)
+    const signer = checker.check(ticket, vector.signature, vector.signer.toLowerCase())
+    assert.ok(signer.ok, vector.name)
+  }
+  assert.ok(checked > 100, `${checked} checked`)
+  const [plain] = vectors.tickets
+  for (const { name, signature } of vectors.badSignatures) assert.not(checker.check(ticketOf(plain!), signature, plain!.signer.toLowerCase()).ok, name)
+  const near = vectors.refunds.filter(({ message }) => BigInt(message.expiry) <= 9_000_000_000n)
+  assert.ok(near.length > 0)
+  for (const { message: { amount, expiry, ...parties }, digest } of near) {
+    assert.is(toHex(refundDigest(nativeHasher, separator, { agreement: parties.agreement, provider: parties.provider.toLowerCase(), requester: parties.requester.toLowerCase(), amount: BigInt(amount), expiry: Number(expiry) })), digest)
+  }
+  const counted = vectors.statements.filter(({ message }) => BigInt(message.sequence) <= BigInt(Number.MAX_SAFE_INTEGER))
+  assert.ok(counted.length > 0)
+  for (const { message: { sequence, paid, ...parties }, digest } of counted) {
+    assert.is(toHex(statementDigest(nativeHasher, separator, { agreement: parties.agreement, provider: parties.provider.toLowerCase(), requester: parties.requester.toLowerCase(), sequence: Number(sequence), paid: BigInt(paid) })), digest)
   }
 })
 

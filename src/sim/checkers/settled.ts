@@ -3,16 +3,19 @@ import { isReliable } from '../behaviour.ts'
 import type { Computer } from '../computer.ts'
 import type { Checker, JobInWorld, WorldView } from '../observation.ts'
 import { horizonMs } from '../scenario.ts'
-import type { JobSpec, Scenario } from '../scenario.ts'
+import type { JobSpec, PeerSpec, Scenario } from '../scenario.ts'
 
 /** Kinds of records that may outlive all work. */
 const MAY_STAY = ['job/', 'task/', 'peer/', 'guest/']
 /** A healed network needs this long for any job of a random world. */
 const ENOUGH_MS = 6 * 60_000
+/** A run takes up to this many times its job's usual time. */
+const LONGEST_RUN = 1.5
 
 /** Whether honest hosts suffice and time is left, so that nothing excuses this job from being done. */
 export function mustSucceed(spec: JobSpec, scenario: Scenario): boolean {
-  const hosts = scenario.peers.filter(({ behaviour, lends, cores }, i) => i !== spec.requester && lends && cores >= spec.cores && isReliable(behaviour)).length
+  const leftMs = spec.atMs + spec.limits.totalMs - Math.max(spec.atMs, scenario.healAtMs) - ENOUGH_MS
+  const hosts = scenario.peers.filter((peer, i) => i !== spec.requester && peer.lends && peer.cores >= spec.cores && isReliable(peer.behaviour) && wholeJobMs(spec, peer) <= leftMs).length
   // Where a second voice is wanted and the first lied, a third must be true.
   const liars = scenario.peers.some(({ behaviour }) => behaviour.kind === 'liar')
   const needed = Math.max(spec.quorum, liars && spec.spotCheckShare > 0 ? 2 : 1)
@@ -20,6 +23,12 @@ export function mustSucceed(spec: JobSpec, scenario: Scenario): boolean {
   const fromMs = Math.max(spec.atMs, scenario.healAtMs)
   const inTime = spec.atMs + spec.limits.totalMs >= fromMs + ENOUGH_MS && spec.atMs + spec.limits.queueMs >= fromMs + ENOUGH_MS
   return spec.cancelAtMs === undefined && spec.failing.length === 0 && !blamers && inTime && hosts >= needed
+}
+
+/** How long this host would take for every task of a job: where each needs its voice, a straggler may lack the time. */
+function wholeJobMs({ tasks, runMs, cores }: JobSpec, host: PeerSpec): number {
+  const slow = host.behaviour.kind === 'straggler' ? LONGEST_RUN * host.behaviour.factor : 1
+  return slow === 1 ? 0 : Math.ceil(tasks / Math.floor(host.cores / cores)) * runMs * slow
 }
 
 /** Invariant 13: after healing every job settles within its time, and nothing of it is left anywhere but its result. */
