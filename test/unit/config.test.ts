@@ -168,7 +168,7 @@ const BAD: readonly Bad[] = [
   [{ text: 'payment: { mode: devnet }' }, 'E_CONFIG_MISSING', /payment\.rpcUrl is not set/, /hearth devnet/],
   [{ text: 'payment: { rpcUrl: "localhost:8545" }' }, 'E_CONFIG_VALUE', /payment\.rpcUrl/, /http/],
   [{ text: 'payment: { contract: 0x5fbdb2315678afecb367f032d93f642f64180aa3 }' }, 'E_CONFIG_VALUE', /payment\.contract/, /quotes/],
-  [{ text: 'payment: { price: { coreHour: 5 } }' }, 'E_CONFIG_VALUE', /payment\.price\.coreHour: 5 has no unit/, /gwei/],
+  [{ text: 'payment: { price: { coreHour: 5 } }' }, 'E_CONFIG_UNIT', /payment\.price\.coreHour: 5 has no unit/, /gwei/],
   [{ text: 'store: { quota: 512 }' }, 'E_CONFIG_UNIT', /store\.quota: 512 has no unit \(my\.yaml\)/, /"512 MiB"/],
   [{ text: 'store: { quota: 1 MiB }' }, 'E_CONFIG_RANGE', /less than 64 MiB/, /64 MiB or more/],
   [{ flags: ['requester.bidWindow=500'] }, 'E_CONFIG_UNIT', /requester\.bidWindow: 500 has no unit/, /"90 s"/],
