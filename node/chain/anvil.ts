@@ -1,8 +1,9 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { existsSync } from 'node:fs'
 import { createRequire } from 'node:module'
-import { dirname, join } from 'node:path'
+import { delimiter, dirname, join } from 'node:path'
 import { HearthError } from '../../src/errors.ts'
 import { SECOND_MS } from '../../src/units.ts'
 
@@ -39,21 +40,27 @@ export interface Anvil {
   stop(): Promise<void>
 }
 
-/** The binary that comes with the npm package of this platform. */
-function binary(): string {
-  const require = createRequire(import.meta.url)
+/**
+ * The binary of the npm package of this platform, where it is installed (Linux on x64 gets it with Hearth), else `anvil` of the
+ * path. Itself and not npm's shim of it, so that killing the child kills the chain.
+ */
+export function anvilPath(): string {
   const name = `@foundry-rs/anvil-${PLATFORM[process.platform] ?? process.platform}-${ARCH[process.arch] ?? process.arch}`
+  const file = process.platform === 'win32' ? 'anvil.exe' : 'anvil'
+  const places = (process.env['PATH'] ?? '').split(delimiter).map((folder) => join(folder, file))
   try {
-    const root = dirname(createRequire(require.resolve('@foundry-rs/anvil/package.json')).resolve(`${name}/package.json`))
-    return join(root, 'bin', process.platform === 'win32' ? 'anvil.exe' : 'anvil')
-  } catch (err) {
-    throw new HearthError('E_DEVNET_BINARY', `the local chain (${name}) is not installed`, 'Install the dependencies again with `npm ci`; on other platforms use a chain by its RPC URL', { cause: err })
+    places.unshift(join(dirname(createRequire(import.meta.url).resolve(`${name}/package.json`)), 'bin', file))
+  } catch {
+    // not a package of this platform: whoever wants a local chain installs it
   }
+  const found = places.find((path) => existsSync(path))
+  if (found === undefined) throw new HearthError('E_DEVNET_BINARY', 'the local chain (anvil) is not installed', `Install it with \`npm install ${name}\` or from https://getfoundry.sh, or use a chain by its RPC URL`)
+  return found
 }
 
 /** Starts a local EVM chain on loopback. Throws E_DEVNET_BINARY, E_DEVNET_START. */
 export async function startAnvil({ port = 0, chainId = DEV_CHAIN_ID, blockTimeS, mineByHand = false, statePath, accounts = 10 }: AnvilOptions = {}): Promise<Anvil> {
-  const child = spawn(binary(), [
+  const child = spawn(anvilPath(), [
     '--host', '127.0.0.1', '--port', String(port), '--chain-id', String(chainId), '--accounts', String(accounts), '--mnemonic', DEV_MNEMONIC,
     ...blockTimeS === undefined ? [] : ['--block-time', String(blockTimeS), '--mixed-mining'], ...mineByHand ? ['--no-mining'] : [],
     // a client reads the state at a confirmed block, which may be one of before a restart

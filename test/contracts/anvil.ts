@@ -7,8 +7,8 @@
  *   await chain.stop()
  */
 import { spawn } from 'node:child_process'
-import { createRequire } from 'node:module'
 import { createInterface } from 'node:readline'
+import { anvilPath } from '../../node/chain/anvil.ts'
 
 export interface CallRequest { readonly from?: string, readonly to?: string, readonly data?: string, readonly value?: bigint, readonly gas?: bigint }
 export interface Log { readonly address: string, readonly topics: string[], readonly data: string }
@@ -63,13 +63,6 @@ const START_WITHIN_MS = 30_000
 const GAS_LIMIT = '1000000000'
 /** Of a transaction that names none: more than anything honest here takes. */
 const DEFAULT_GAS = 30_000_000n
-
-/** The binary itself and not npm's shim of it, so that killing the child kills the chain. */
-function binaryPath(): string {
-  const shim = createRequire(import.meta.resolve('@foundry-rs/anvil/package.json'))
-  const arch = process.arch === 'x64' ? 'amd64' : process.arch
-  return shim.resolve(`@foundry-rs/anvil-${process.platform}-${arch}/bin/anvil${process.platform === 'win32' ? '.exe' : ''}`)
-}
 
 const hex = (value: bigint | number): string => `0x${value.toString(16)}`
 
@@ -132,7 +125,7 @@ function chainAt(url: string, chainId: number, accounts: string[], stop: () => P
 /** Starts a chain. Blocks are mined when a transaction comes, one each. */
 export async function startAnvil(options: AnvilOptions = {}): Promise<Chain> {
   const chainId = options.chainId ?? DEFAULT_CHAIN_ID
-  const child = spawn(binaryPath(), ['--port', '0', '--chain-id', String(chainId), '--hardfork', options.hardfork ?? 'prague', '--gas-limit', GAS_LIMIT, '--auto-impersonate', '--disable-code-size-limit', ...options.args ?? []], { stdio: ['ignore', 'pipe', 'pipe'] })
+  const child = spawn(anvilPath(), ['--port', '0', '--chain-id', String(chainId), '--hardfork', options.hardfork ?? 'prague', '--gas-limit', GAS_LIMIT, '--auto-impersonate', '--disable-code-size-limit', ...options.args ?? []], { stdio: ['ignore', 'pipe', 'pipe'] })
   const onExit = (): void => { child.kill('SIGKILL') }
   process.once('exit', onExit)
   const closed = new Promise<void>((resolve) => { child.once('close', () => { resolve() }) })
