@@ -448,12 +448,14 @@ test('numbers that were not offered, or are long forgotten, are refused before a
   assert.is(codeAt(65_535), 'E_TICKET_UNOFFERED')
   assert.is(hashed, 0)
   world.deliverAll()
-  for (let i = 1; world.recipient.tickets < 2100 && i < 100; i++) {
+  for (let i = 1; world.recipient.tickets < 2600 && i < 200; i++) {
     world.payer.step((turn) => { world.sender.worked(turn, i * 30 * UNIT) })
     world.deliverAll()
   }
   hashed = 0
   assert.is(codeAt(0), 'E_TICKET_OLD')
+  assert.ok(world.recipient.size <= 2048 + 100, `${world.recipient.size} numbers are remembered`)
+  assert.ok(world.provider.disk.records().filter(([key]) => key.startsWith('credited/')).length <= 2048 + 100)
   assert.is(hashed, 0)
 })
 
@@ -588,14 +590,19 @@ test('a commit used before a restart is known when it is offered again under ano
 test('commits that grow old are replaced, with clocks two minutes apart either way', () => {
   for (const ticketLifeSec of [1200, 86_400]) {
     for (const payer of [-120_000, 0, 120_000]) {
-      const world = new PaymentWorld({ terms: { ...TERMS, ticketLifeSec } })
+      const world = new PaymentWorld({ terms: { ...TERMS, ticketLifeSec, openCommits: 40 } })
       world.skewMs = { payer, provider: 0 }
       world.open()
       world.deliverAll()
       workUntil(world, 1)
+      // long idle: whatever was offered before is too old to use, and not expired yet
+      world.monoMs += ticketLifeSec * 800
+      const idleMonoMs = world.monoMs
+      workUntil(world, 4)
+      assert.ok(world.monoMs - idleMonoMs <= 60_000, 'fresh commits had to be waited for')
       for (let i = 1; i < 40; i++) {
         world.monoMs += ticketLifeSec * 1000 / 7
-        workUntil(world, 1 + i)
+        workUntil(world, 4 + i)
       }
       assert.equal(world.provider.refusals, [])
     }
