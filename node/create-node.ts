@@ -11,6 +11,7 @@ import type { Self } from '../src/job/parts.ts'
 import { marketsOf } from '../src/market/fit.ts'
 import { PARAMS_TEXT } from '../src/params.ts'
 import type { Secrets } from '../src/payment/draws.ts'
+import { HOUR_MS } from '../src/units.ts'
 import { Peer } from '../src/peer.ts'
 import type { PeerOptions } from '../src/peer.ts'
 import type { NodeApi } from './api/contract.ts'
@@ -34,7 +35,7 @@ import type { Network } from './network/network.ts'
 import { Access } from './service/access.ts'
 import { draftJob, prepareJob } from './service/job-store.ts'
 import { takeEarly } from './service/early.ts'
-import { dropLeftovers } from './service/leftovers.ts'
+import { dropLeftovers, JOB_OWNER } from './service/leftovers.ts'
 import { NodeService } from './service/service.ts'
 import { Drain } from './service/drain.ts'
 import { RecordStore } from './store/record-store.ts'
@@ -51,6 +52,7 @@ const MAX_UNIT_PRICE_WEI = (1n << 128n) - 1n
 /** For `ads` and `estimate`: a person waits. */
 const MAX_ADS_ASKED = 64
 const ASK_ADS_MS = 3_000
+const FORGET_EVERY_MS = HOUR_MS
 
 export interface HearthNode {
   readonly api: NodeApi
@@ -108,7 +110,11 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     onBid: () => { sandbox.warm() },
     onAd: (ad, latencyMs) => { seen({ ad, latencyMs }) },
     onAdvertise: (effect) => { advertise(network, peer, effect) },
-    releaseRequested: async (job) => { access.forget(job) }
+    // also told of jobs of others, one of whom may name a job of ours
+    releaseRequested: async (job) => {
+      access.forget(job)
+      for (const { cid, owner } of [...content.pins()]) if (owner === JOB_OWNER + job && !peer.requesting.jobs.has(job)) await content.unpin(cid, owner)
+    }
   })
   const drain = new Drain({ worker, dispatch })
   const stopped = Promise.withResolvers<void>()
@@ -119,11 +125,13 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   dispatch({ kind: 'start', hardware: lentHardware(share.get()), host: await monitor.look() })
   for (const { peer: connected } of network.peers()) dispatch({ kind: 'peer-connected', peer: connected })
   monitor.start()
+  const forgetting = forgetOld(peer, config.requester.keepJobsMs, dispatch)
 
   let stopping: Promise<void> | undefined
   const close = async (): Promise<void> => {
     await drain.run()
     monitor.stop()
+    clearInterval(forgetting)
     await driver.stop()
     await money?.close()
     await worker.close()
@@ -223,6 +231,16 @@ function paymentOf({ payment }: Config, secrets: Secrets): Pick<PeerOptions, 'pa
 function networkOf({ network }: Config, version: string): Parameters<typeof createNetwork>[0]['options'] {
   const { listen, announce, bootstrap, mdns, upnp, autonat, relayClient, relayServer, dht, local, maxConnections } = network
   return { scope: local ? 'local' : 'public', listen, announce, bootstrap, mdns, upnp: upnp && !local, autonat: autonat && !local, dht, relay: { client: relayClient && !local, server: relayServer }, maxConnections, agent: `hearth/${version}` }
+}
+
+/** Ended jobs go after a while, with what was kept for them: looked at now and every hour. */
+function forgetOld(peer: Peer, keepMs: number, dispatch: (event: PeerEvent) => void): NodeJS.Timeout {
+  const look = (): void => {
+    const old = [...peer.requesting.jobs.values()].filter(({ state }) => state.kind !== 'running' && Date.now() - state.endedWallMs > keepMs)
+    for (const { id } of old) dispatch({ kind: 'forget', job: id })
+  }
+  look()
+  return setInterval(look, FORGET_EVERY_MS).unref()
 }
 
 /** Peers' words become events. */

@@ -109,7 +109,7 @@ export function build(file: ConfigFile, merged: Merged, machine: Machine): Confi
     },
     share: buildShare(file.share, machine),
     store: { quotaBytes: file.store.quota },
-    requester: { bidWindowMs: requester.bidWindow, maxProviders: requester.maxProviders, providerSets: checkSets(requester.providerSets ?? {}) },
+    requester: { bidWindowMs: requester.bidWindow, maxProviders: requester.maxProviders, keepJobsMs: requester.keepJobs, providerSets: checkSets(requester.providerSets ?? {}) },
     payment: buildPayment(file.payment),
     api: socket === undefined ? {} : { socket },
     log: { level: file.log.level }

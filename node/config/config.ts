@@ -57,6 +57,8 @@ export interface Config {
   readonly requester: {
     readonly bidWindowMs: number
     readonly maxProviders: number
+    /** Ended jobs are forgotten after this, with what is kept for them. */
+    readonly keepJobsMs: number
     readonly providerSets: Readonly<Record<string, readonly string[]>>
   }
   readonly payment: PaymentConfig

@@ -64,6 +64,7 @@ const shareSchema = z.strictObject({
 
 const requesterSchema = z.strictObject({
   bidWindow: field(duration(MIN_BID_WINDOW_MS, MINUTE_MS), { type: 'duration', meaning: 'How long bids are awaited when not enough came yet', example: '3 s' }),
+  keepJobs: field(duration(1, 3650 * DAY_MS), { type: 'duration', meaning: 'How long an ended job and its results are kept', example: '7 d' }),
   maxProviders: field(count(1, MAX_PEERS), { type: 'number', meaning: 'Most hosts that work on one job at once', example: '200' }),
   providerSets: field(z.record(z.string(), z.array(peer).max(MAX_SET_PEERS)).optional(), { type: 'names and lists of PeerIds', meaning: 'Sets of hosts that jobs name in placement.providers', example: '{ friends: [12D3KooW…] }' })
 })

@@ -44,7 +44,7 @@ test('nothing needs to be configured', async (context) => {
       allow: [], deny: [], hours: [], onlyWhenIdle: false, busyPrograms: [], maxRequesterFaultShare: 0.5
     },
     store: { quotaBytes: 20 * 2 ** 30 },
-    requester: { bidWindowMs: 1000, maxProviders: 64, providerSets: {} },
+    requester: { bidWindowMs: 1000, maxProviders: 64, keepJobsMs: 2_592_000_000, providerSets: {} },
     payment: { mode: 'free', allow: [], quotaCoreMs: 360_000_000 },
     api: {},
     log: { level: 'info' }
