@@ -87,6 +87,24 @@ export async function startDevnet({ dir, port = 0, chainId = DEV_CHAIN_ID, block
   }
 }
 
+/** Brings accounts of a local chain that runs already, in another process, up to these amounts; false when none runs there. Throws E_DEVNET_STATE. */
+export async function giveToRunning({ dir, port }: { dir: string, port: number }, gifts: readonly DevnetGift[]): Promise<false | { rpcUrl: string, chainId: number, contract: string }> {
+  const stored = await readFacts(join(dir, FACTS_FILE))
+  if (stored === undefined || port === 0) return false
+  const rpcUrl = `http://127.0.0.1:${port}`
+  const rpc = new ChainRpc(rpcUrl)
+  try {
+    await checkDeployment(rpc, stored)
+  } catch {
+    return false
+  } finally {
+    rpc.close()
+  }
+  const [owner] = devAccounts()
+  if (owner !== undefined) await giveAll(rpcUrl, stored.chainId, stored.contract, owner, gifts)
+  return { rpcUrl, ...stored }
+}
+
 /** The broker that this folder's chain has, or a new one. */
 async function brokerOf(anvil: Anvil, dir: string, chainId: number, owner: DevAccount, terms: DeployTerms): Promise<string> {
   const path = join(dir, FACTS_FILE)

@@ -14,6 +14,7 @@ const GROUPS: Record<Group, string> = {
   jobs: 'your jobs',
   network: 'the network',
   lending: 'what you lend',
+  money: 'money',
   node: 'the node'
 }
 /** Help beside a wide left column would be a ribbon. */

@@ -3,6 +3,8 @@ import { RemoteApi } from '../client/remote-api.ts'
 import { ask } from './ask.ts'
 import { commandsOf } from './commands/index.ts'
 import { configCommand } from './commands/config.ts'
+import { deployCommand } from './commands/deploy.ts'
+import { devnetCommand } from './commands/devnet.ts'
 import { keyCommand } from './commands/key.ts'
 import { upCommand } from './commands/up.ts'
 import { commandHelp, overviewLines } from './help.ts'
@@ -70,7 +72,7 @@ async function dispatch(shell: Shell, words: readonly string[], connect: Connect
   const [name, ...rest] = words
   const { host } = shell
   const repl: readonly Command[] = commandsOf('repl', [configCommand(shell)])
-  const commands = commandsOf('shell', [upCommand(shell, () => repl), keyCommand(shell), configCommand(shell)])
+  const commands = commandsOf('shell', [upCommand(shell, () => repl), keyCommand(shell), configCommand(shell), devnetCommand(shell), deployCommand(shell)])
   if (name === '--version' || name === '-V' || name === 'version') {
     out.result({ version: host.version }, () => [`hearth ${host.version}`])
     return EXIT_OK

@@ -24,7 +24,7 @@ export interface PositionalSpec {
   rest?: true
 }
 
-export type Group = 'jobs' | 'network' | 'lending' | 'node'
+export type Group = 'jobs' | 'network' | 'lending' | 'money' | 'node'
 
 export interface Example { line: string, says: string }
 
