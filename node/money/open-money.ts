@@ -3,7 +3,10 @@ import type { EffectOf } from '../../src/core/effect.ts'
 import type { PeerEvent } from '../../src/core/event.ts'
 import type { Account } from '../../src/documents/account.ts'
 import { ZERO_ADDRESS } from '../../src/documents/agreement.ts'
+import { MIN_TICKET_LIFE_SEC } from '../../src/documents/terms.ts'
+import { PARAMS } from '../../src/params.ts'
 import type { Secrets } from '../../src/payment/draws.ts'
+import { SECOND_MS } from '../../src/units.ts'
 import type { AccountSnapshot, Block, ChainClient, MoneySigner } from '../chain/index.ts'
 import type { Config } from '../config/index.ts'
 import { nativeHasher } from '../keys/index.ts'
@@ -89,7 +92,8 @@ class ChainMoney implements Money {
   }
 
   #costs({ baseFeeWei }: Block): void {
-    this.#dispatch({ kind: 'chain-costs', costs: { redemptionWei: REDEMPTION_GAS * ((baseFeeWei ?? 0n) + TIP_WEI) } })
+    const { delaySec } = this.chain.facts.terms
+    this.#dispatch({ kind: 'chain-costs', costs: { redemptionWei: REDEMPTION_GAS * ((baseFeeWei ?? 0n) + TIP_WEI), maxTicketLifeSec: Math.max(MIN_TICKET_LIFE_SEC, delaySec - 2 * PARAMS.clockSkewMs / SECOND_MS) } })
   }
 
   #tell(address: string): void {

@@ -13,5 +13,10 @@ export interface Account extends PayerFunds {
   jobBondWei: bigint
 }
 
-/** What the chain client measured: gas of a redemption in a usual batch, times the price of gas. */
-export interface ChainCosts { redemptionWei: bigint }
+/** What the chain asks of tickets. */
+export interface ChainCosts {
+  /** Gas of a redemption in a usual batch, times the price of gas. */
+  redemptionWei: bigint
+  /** The contract pays no ticket that lives longer than its delay; clocks may differ, so a little less. */
+  maxTicketLifeSec?: number
+}

@@ -29,7 +29,7 @@ const MAX_FACE_VALUE_WEI = 1n << 112n
 /** Quantities are summed as doubles, exactly. */
 const MAX_QUANTITY = Number.MAX_SAFE_INTEGER
 /** Clocks of two sides may differ by two minutes: see `renewBelowSec`. The chain's unlock delay is at most 90 days. */
-const MIN_TICKET_LIFE_SEC = 20 * MINUTE_MS / SECOND_MS
+export const MIN_TICKET_LIFE_SEC = 20 * MINUTE_MS / SECOND_MS
 const MAX_TICKET_LIFE_SEC = 90 * DAY_MS / SECOND_MS
 
 /**

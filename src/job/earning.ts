@@ -105,7 +105,8 @@ export class Earning {
     this.#accounts.want(turn, address)
     const account = this.#accounts.get(address)
     if (account === undefined || this.#costs === undefined) return { kind: 'wait' }
-    const { prices, unitMs, ticketLifeSec, holdback, refund, maxCostShare } = this.#settings
+    const { prices, unitMs, holdback, refund, maxCostShare } = this.#settings
+    const ticketLifeSec = Math.min(this.#settings.ticketLifeSec, this.#costs.maxTicketLifeSec ?? Number.POSITIVE_INFINITY)
     const shape = { unit: { kind: 'resource-ms' as const, size: unitMs }, unitPriceWei: slotPriceWei(prices, offer.resources, unitMs), holdback }
     if (shape.unitPriceWei === 0n) return { kind: 'terms', terms: this.#termsOf(shape, { faceValueWei: 1n, winProb: 0n }, { ticketLifeSec, refund, slots, offer }) }
     const funds = fundsUntil(account, Math.ceil(turn.now.wallMs / SECOND_MS) + ticketLifeSec)
