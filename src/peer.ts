@@ -205,6 +205,10 @@ export class Peer {
       case 'offer-sent': this.requesting.offerSent(turn, event.job, event.round, event.recipients); break
       case 'host': this.hosting.setHost(turn, event.host); break
       case 'share': this.hosting.setPolicy(turn, event.policy, event.hardware); break
+      case 'money':
+        if (event.prices !== undefined) this.earning.setPrices(event.prices)
+        if (event.caps !== undefined) this.paying.budget.setCaps(event.caps)
+        break
       case 'submit': this.requesting.submit(turn, event.job, event.document); break
       case 'cancel': this.requesting.cancel(turn, event.job); break
       case 'forget': this.requesting.forget(turn, event.job); break

@@ -75,7 +75,7 @@ async function readTail(api: NodeApi, id: string, tail: LogTail, signal: AbortSi
 function milestones(model: JobModel, out: Out): (notice: Timestamped) => void {
   let next = PROGRESS_STEP
   return (notice) => {
-    const quiet = notice.kind === 'bid' || notice.kind === 'decline' || notice.kind === 'hosting' || notice.kind === 'agreement' || (notice.kind === 'task' && notice.state !== 'failed' && notice.state !== 'retry')
+    const quiet = notice.kind === 'bid' || notice.kind === 'decline' || notice.kind === 'hosting' || notice.kind === 'won' || notice.kind === 'agreement' || (notice.kind === 'task' && notice.state !== 'failed' && notice.state !== 'retry')
     if (!quiet) out.note((view) => [noticeLine(notice, view)])
     const fraction = model.tasks === 0 ? 0 : model.done.size / model.tasks
     if (notice.kind !== 'task' || fraction < next || fraction >= 1) return

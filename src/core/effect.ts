@@ -52,6 +52,8 @@ export type Notice =
   | { kind: 'hosting', job: string, requester: string, task: number, state: 'accepted' | 'running' | 'finished' | 'failed' | 'settled', code: ErrorCode, message: string }
   /** A ticket of this requester won: its face value is ours once it is redeemed. */
   | { kind: 'won', job: string, requester: string, faceValueWei: string }
+  /** Money apart from a ticket's draw, told by the node around the core; `job` is empty where it is of none. Amounts are wei. */
+  | { kind: 'money', job: string, state: 'redeemed' | 'lost' | 'unpaid' | 'cap' | 'chain-down' | 'chain-up' | 'problem', code: ErrorCode, message: string, amountWei?: string }
 
 /** Stored records, by key. A value is plain data with its schema version `v`. */
 export type Write = { kind: 'put', key: string, value: StoredRecord } | { kind: 'delete', key: string }

@@ -56,7 +56,7 @@ export type TermsAnswer = { kind: 'terms', terms: Terms } | { kind: 'refused', c
 export class Earning {
   readonly #parts: Parts
   readonly #accounts: Accounts
-  readonly #settings: EarnerSettings | undefined
+  #settings: EarnerSettings | undefined
   readonly #draws: Draws
   readonly #tickets: TicketHasher
   readonly winners = new Winners()
@@ -78,6 +78,20 @@ export class Earning {
 
   get recipients(): ReadonlyMap<string, Recipient> {
     return this.#recipients
+  }
+
+  /** What is asked from now on; undefined where nothing is. */
+  get prices(): Prices | undefined {
+    return this.#settings?.prices
+  }
+
+  /** Work of this agreement is held, since it is not paid. */
+  isUnpaid(id: string): boolean {
+    return this.#parts.timers.has(`unpaid|${id}`)
+  }
+
+  setPrices(prices: Prices): void {
+    if (this.#settings !== undefined) this.#settings = { ...this.#settings, prices }
   }
 
   /** After a restart; `live` are the agreements that still stand. */

@@ -33,6 +33,10 @@ export class Budget {
     this.#caps = caps
   }
 
+  get caps(): Readonly<Caps> {
+    return this.#caps
+  }
+
   setCaps(caps: Caps): void {
     this.#caps = caps
   }
@@ -73,6 +77,11 @@ export class Budget {
 
   spent(key: string): Expected {
     return this.#spent.get(key) ?? 0n
+  }
+
+  /** Of the day that counts now. */
+  spentOnDay(now: Now): Expected {
+    return this.spent(`day/${this.#dayOf(now)}`)
   }
 
   spentOnJob(job: string): Expected {

@@ -70,6 +70,7 @@ function ofEvent(event: PeerEvent, name: Name): string {
     case 'account': return `account ${id(event.address)} ${event.account === undefined ? 'unseen' : `${event.account.depositWei} ${event.account.bondWei}`}`
     case 'redeemed': return `redeemed ${id(event.agreement)}/${event.index} ${event.paid ? 'paid' : 'lost'}`
     case 'chain-costs':
+    case 'money':
     case 'start':
     case 'tick':
     case 'share':

@@ -22,7 +22,7 @@ export const watchCommand = defineCommand({
     const id = args.job === undefined ? undefined : await resolveJob(api, args.job)
     if (id === undefined || out.json) {
       for await (const notice of untilAborted(api.events(id === undefined ? {} : { job: id }, out.signal), out.signal)) {
-        if (isNews(notice)) out.shows(notice.job)
+        if (isNews(notice) && notice.job !== '') out.shows(notice.job)
         await out.item(notice, (view) => [noticeLine(notice, view, true)])
       }
       return EXIT_OK

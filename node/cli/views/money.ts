@@ -1,5 +1,11 @@
 const WEI_DIGITS = 18
 const SHOWN_DIGITS = 6
+/** Digits after the point that an amount is shown with. */
+const SIGNIFICANT = 5
+const COIN_UNITS: readonly (readonly [string, number])[] = [['eth', 18], ['gwei', 9], ['wei', 0]]
+
+/** What an amount is of, as the node says it. */
+export type AssetView = { kind: 'coin' } | { kind: 'token', symbol: string, decimals: number }
 
 /** `1500000000000000` wei -> `0.0015`, in whole coins, at most six digits after the first that is not 0. */
 export function formatWei(wei: string): string {
@@ -11,7 +17,28 @@ export function formatWei(wei: string): string {
   return kept === '' ? whole : `${whole}.${kept}`
 }
 
+function cut(units: bigint, decimals: number): string {
+  const digits = units.toString().padStart(decimals + 1, '0')
+  const at = digits.length - decimals
+  const whole = digits.slice(0, at)
+  const fraction = digits.slice(at)
+  const zeros = whole === '0' ? /^0*/.exec(fraction)?.[0].length ?? 0 : 0
+  const kept = fraction.slice(0, zeros + SIGNIFICANT).replace(/0+$/, '')
+  return kept === '' ? whole : `${whole}.${kept}`
+}
+
+/** `20000000000000` -> `20000 gwei`: in the unit that reads best, cut after five digits behind the point. What is below zero has its sign. */
+export function amount(wei: string | bigint, asset: AssetView = { kind: 'coin' }): string {
+  const value = BigInt(wei)
+  const sign = value < 0n ? '-' : ''
+  const units = value < 0n ? -value : value
+  if (asset.kind === 'token') return `${sign}${cut(units, asset.decimals)} ${asset.symbol}`
+  if (units === 0n) return '0 eth'
+  const [name, decimals] = COIN_UNITS.find(([, decimals]) => units * 1000n >= 10n ** BigInt(decimals)) ?? ['wei', 0]
+  return `${sign}${cut(units, decimals)} ${name}`
+}
+
 export function cost({ low, high }: { low: string, high: string }): string {
   if (high === '0') return 'nothing: these peers work for free'
-  return low === high ? formatWei(low) : `${formatWei(low)} to ${formatWei(high)}`
+  return low === high ? amount(low) : `${amount(low)} to ${amount(high)}`
 }

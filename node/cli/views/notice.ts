@@ -4,6 +4,7 @@ import { shortId } from '../ids.ts'
 import { clock } from '../term/time.ts'
 import { clean, truncate, width } from '../term/text.ts'
 import { JOB_MARKS } from './icons.ts'
+import { amount } from './money.ts'
 import type { Style } from '../term/paint.ts'
 import type { View } from '../term/view.ts'
 
@@ -35,6 +36,21 @@ const HOSTING_SAYS: Record<Extract<Notice, { kind: 'hosting' }>['state'], Said> 
   settled: { mark: '⌂', style: 'green', text: 'settled with' }
 }
 
+const MONEY_SAYS: Record<Extract<Notice, { kind: 'money' }>['state'], Said> = {
+  redeemed: { mark: '★', style: 'green', text: 'redeemed' },
+  lost: { mark: '✗', style: 'red', text: 'a winner will not be paid' },
+  unpaid: { mark: '!', style: 'yellow', text: 'work here waits for its payment' },
+  cap: { mark: '!', style: 'yellow', text: 'a spending cap is reached' },
+  'chain-down': { mark: '!', style: 'red', text: 'the chain cannot be seen' },
+  'chain-up': { mark: '✓', style: 'green', text: 'the chain is seen again' },
+  problem: { mark: '!', style: 'yellow', text: 'money waits' }
+}
+
+function sayMoney(notice: Extract<Notice, { kind: 'money' }>): Said {
+  const said = MONEY_SAYS[notice.state]
+  return { ...said, text: `${said.text}${notice.amountWei === undefined ? '' : ` ${amount(notice.amountWei)}`}${because(notice.code, notice.message)}` }
+}
+
 /** What a notice says, its job apart. */
 function say(notice: Notice): Said {
   switch (notice.kind) {
@@ -48,7 +64,8 @@ function say(notice: Notice): Said {
       const percent = notice.state === 'running' && notice.fraction !== undefined ? `, ${Math.floor(notice.fraction * 100)} %` : ''
       return { ...said, text: `task ${notice.task} ${said.text} ${shortId(notice.peer)}${percent}${because(notice.code, notice.message === notice.state ? '' : notice.message)}` }
     }
-    case 'won': return { mark: '★', style: 'green', text: `a ticket of ${shortId(notice.requester)} won ${notice.faceValueWei} wei` }
+    case 'won': return { mark: '★', style: 'green', text: `a ticket of ${shortId(notice.requester)} won ${amount(notice.faceValueWei)}` }
+    case 'money': return sayMoney(notice)
     case 'early': return { mark: '◔', style: 'yellow', text: `task ${notice.task} looked at before the vote, from ${shortId(notice.peer)}: unverified` }
     case 'caught': return { mark: '!', style: 'red', text: `caught ${shortId(notice.peer)} on task ${notice.task}${because('E_NONE', notice.message)}` }
     case 'hosting': {
@@ -62,7 +79,7 @@ function say(notice: Notice): Said {
 export function noticeLine(notice: Timestamped, view: View, withJob = false): string {
   const { mark, style, text } = say(notice)
   const time = clock(notice.wallMs)
-  const job = withJob ? `${shortId(notice.job)}  ` : ''
+  const job = withJob && notice.job !== '' ? `${shortId(notice.job)}  ` : ''
   const room = Math.max(8, view.width - width(time) - width(job) - 4)
   const strong = notice.kind === 'caught' || (notice.kind === 'job' && notice.state !== 'running' && notice.state !== 'tendering')
   const cut = truncate(text, room)
@@ -71,5 +88,5 @@ export function noticeLine(notice: Timestamped, view: View, withJob = false): st
 
 /** What an owner wants to know while doing something else. */
 export function isNews(notice: Notice): boolean {
-  return notice.kind === 'caught' || (notice.kind === 'job' && (notice.state === 'done' || notice.state === 'failed' || notice.state === 'cancelled'))
+  return notice.kind === 'caught' || notice.kind === 'won' || notice.kind === 'money' || (notice.kind === 'job' && (notice.state === 'done' || notice.state === 'failed' || notice.state === 'cancelled'))
 }
