@@ -1,4 +1,4 @@
-/** `npm run demo`: five nodes on this machine render a picture together. See node/demo. */
+/** `npm run demo`: five nodes on this machine render a picture together, for money on a chain of their own. See node/demo. */
 import { parseArgs } from 'node:util'
 import { join } from 'node:path'
 import { toErrorShape } from '../src/errors.ts'
@@ -6,21 +6,34 @@ import { commandsOf } from '../node/cli/commands/index.ts'
 import { runDemo } from '../node/demo/demo.ts'
 import { runRepl } from '../node/repl/index.ts'
 
-const { values } = parseArgs({ options: { out: { type: 'string', default: 'hearth-demo.png' }, samples: { type: 'string' }, repl: { type: 'boolean', default: process.stdin.isTTY && process.stdout.isTTY } }, allowNegative: true })
+/** What a shell shows of a program that Ctrl-C ended. */
+const INTERRUPTED = 130
+
+const { values } = parseArgs({ options: { out: { type: 'string', default: 'hearth-demo.png' }, samples: { type: 'string' }, free: { type: 'boolean', default: false }, repl: { type: 'boolean', default: process.stdin.isTTY && process.stdout.isTTY } }, allowNegative: true })
 const abort = new AbortController()
-process.once('SIGINT', () => { abort.abort() })
-process.once('SIGTERM', () => { abort.abort() })
+for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
+  process.on(signal, () => {
+    // whoever asks twice wants it now: what was started ends with this process
+    if (abort.signal.aborted) process.exit(INTERRUPTED)
+    abort.abort()
+  })
+}
 
 try {
-  await runDemo({
+  const report = await runDemo({
+    paid: !values.free,
     png: values.out,
-    samples: values.samples === undefined ? undefined : Number(values.samples),
+    scene: values.samples === undefined ? {} : { samples: Number(values.samples) },
+    stdout: process.stdout,
+    stderr: process.stderr,
     signal: abort.signal,
     afterwards: async (requester) => {
       if (!values.repl) return
       await runRepl({ api: requester.api, commands: commandsOf('repl', []), input: process.stdin, output: process.stdout, env: process.env, cwd: process.cwd(), historyFile: join(requester.dataDir, 'history'), colour: true, signal: abort.signal })
     }
   })
+  if (report === undefined) process.exitCode = INTERRUPTED
+  else if (report.money !== undefined && (report.money.audit.disagreements.length > 0 || report.money.waiting.length > 0)) process.exitCode = 1
 } catch (err) {
   const { code, message, hint } = toErrorShape(err)
   console.error(`error ${code}: ${message}${hint === '' ? '' : `\nhint: ${hint}`}`)

@@ -1,6 +1,7 @@
 import { spawn } from 'node:child_process'
 import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
+import { rmSync } from 'node:fs'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -38,9 +39,19 @@ export interface NodeSetup {
 export class Cluster {
   readonly nodes: ClusterNode[] = []
   readonly dir: string
+  /** Those that are starting too: none may be left behind. */
+  readonly #children = new Set<ChildProcess>()
+  readonly #onExit: () => void
+  #isClosed = false
 
   private constructor(dir: string) {
     this.dir = dir
+    this.#onExit = () => {
+      this.kill()
+      rmSync(dir, { recursive: true, force: true })
+    }
+    // a second Ctrl-C, or an error that nobody caught, ends this process at once
+    process.once('exit', this.#onExit)
   }
 
   static async open(): Promise<Cluster> {
@@ -48,10 +59,13 @@ export class Cluster {
   }
 
   async start(setup: NodeSetup): Promise<ClusterNode> {
+    if (this.#isClosed) throw new HearthError('E_DEMO_ENDED', 'the nodes were ended', '')
     const dataDir = setup.dataDir ?? join(this.dir, setup.name)
     const child = spawn(process.execPath, [PROGRAM, 'up', '--headless', '--json', `--dataDir=${dataDir}`, '--network.local=true', `--network.listen=${JSON.stringify([setup.listen ?? '/ip4/127.0.0.1/tcp/0'])}`, '--network.mdns=false', '--network.upnp=false',
       ...setup.bootstrap === undefined ? [] : [`--network.bootstrap=${JSON.stringify(setup.bootstrap)}`], ...setup.flags ?? []],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...setup.env } })
+    this.#children.add(child)
+    child.once('exit', () => { this.#children.delete(child) })
     let output = ''
     const keep = (chunk: Buffer): void => { output = (output + chunk.toString()).slice(-8192) }
     child.stdout.on('data', keep)
@@ -75,15 +89,20 @@ export class Cluster {
     return await api.status()
   }
 
+  /** Ends every process at once: what waits for one of them fails, and no other starts. */
+  kill(): void {
+    this.#isClosed = true
+    for (const child of this.#children) child.kill('SIGKILL')
+  }
+
   /** Ends every process and removes their folders. */
   async close(): Promise<void> {
-    await Promise.all(this.nodes.map(async ({ api, process: child }) => {
-      await api.close()
-      if (child.exitCode === null && child.signalCode === null) {
-        child.kill('SIGKILL')
-        await once(child, 'exit')
-      }
+    await Promise.all(this.nodes.map(({ api }) => api.close()))
+    this.kill()
+    await Promise.all([...this.#children].map(async (child) => {
+      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
     }))
     await rm(this.dir, { recursive: true, force: true })
+    process.removeListener('exit', this.#onExit)
   }
 }
