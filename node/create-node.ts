@@ -28,7 +28,8 @@ import { ShareStore } from './host/share-store.ts'
 import { nativeHasher, nodeKeys, openSeed } from './keys/index.ts'
 import { ticketSecrets } from './keys/ticket-secrets.ts'
 import type { NodeKeys } from './keys/index.ts'
-import { domainOf, openMoney } from './money/open-money.ts'
+import { domainOf, openMoney, openSettings } from './money/open-money.ts'
+import type { MoneySettingsStore } from './money/settings-store.ts'
 import { createNetwork } from './network/create-network.ts'
 import type { FoundAd } from './network/ad-finder.ts'
 import type { Network } from './network/network.ts'
@@ -79,9 +80,10 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   const store = await RecordStore.open(join(dataDir, 'records'))
   const content = await ContentStore.open({ dir: join(dataDir, 'content'), quotaBytes: config.store.quotaBytes })
   const share = await ShareStore.open(dataDir, config.share)
+  const settings = await openSettings(config)
   const self = selfOf(config, keys)
 
-  const peer = new Peer({ self, hasher: nativeHasher, policy: share.get(), hardware: lentHardware(share.get()), requester: config.requester, free: { allow: config.payment.allow, coreMsADay: config.payment.quotaCoreMs }, ...paymentOf(config, secrets) })
+  const peer = new Peer({ self, hasher: nativeHasher, policy: share.get(), hardware: lentHardware(share.get()), requester: config.requester, free: { allow: config.payment.allow, coreMsADay: config.payment.quotaCoreMs }, ...paymentOf(config, secrets, settings) })
   peer.restore(await store.load())
   await dropLeftovers(content, (job) => peer.requesting.jobs.has(job))
 
@@ -97,7 +99,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
 
   let driver: Driver | undefined
   const dispatch = (event: PeerEvent): void => { driver?.dispatch(event) }
-  const money = await openMoney({ config, signer: keys, secrets, room: store.room('chain'), dispatch })
+  const money = await openMoney({ config, settings, signer: keys, secrets, room: store.room('chain'), journalRoom: store.room('money'), peer, notify: (notice) => { notices.publish(notice) }, dispatch })
   const worker = new Worker({ dir: join(dataDir, 'work'), content, fetch: transfer.fetch, sandbox, logs, dispatch })
   const monitor = new HostMonitor({ dir: dataDir, policy: () => share.get(), onChange: (host) => { dispatch({ kind: 'host', host }) } })
   const seen = (found: FoundAd): void => {
@@ -214,9 +216,10 @@ function selfOf(config: Config, keys: NodeKeys): Self {
 }
 
 /** How this node asks and pays, where it does. */
-function paymentOf({ payment }: Config, secrets: Secrets): Pick<PeerOptions, 'payment'> {
-  if (payment.mode === 'free') return {}
-  const { prices, unitMs, ticketLifeSec, holdback, refund, redeemShare, bondShares, maxPrepayWei, caps } = payment.chain
+function paymentOf({ payment }: Config, secrets: Secrets, settings: MoneySettingsStore | undefined): Pick<PeerOptions, 'payment'> {
+  if (payment.mode === 'free' || settings === undefined) return {}
+  const { prices, caps } = settings.get()
+  const { unitMs, ticketLifeSec, holdback, refund, redeemShare, bondShares, maxPrepayWei } = payment.chain
   return {
     payment: {
       payer: { caps, terms: { maxUnitPriceWei: MAX_UNIT_PRICE_WEI, minHoldback: holdback, maxPrepayWei } },

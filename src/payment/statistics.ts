@@ -49,11 +49,16 @@ export class LuckMeter {
    * It needs about fifteen expected wins before none at all is suspicious.
    */
   alarm(side: 'payee' | 'payer' = 'payee'): LuckAlarm {
-    const many = chanceOfAtLeast(this.#wins, this.#tickets, this.#mean)
-    if (many < ALARM_CHANCE) return { kind: 'too-many', chance: many }
-    const few = chanceOfAtMost(this.#wins, this.#tickets, this.#mean)
-    return side === 'payee' && few < ALARM_CHANCE ? { kind: 'too-few', chance: few } : { kind: 'none' }
+    return alarmOf({ tickets: this.#tickets, wins: this.#wins, mean: this.#mean }, side)
   }
+}
+
+/** The same for counts kept elsewhere; `mean` is the wins expected. */
+export function alarmOf({ tickets, wins, mean }: { tickets: number, wins: number, mean: number }, side: 'payee' | 'payer'): LuckAlarm {
+  const many = chanceOfAtLeast(wins, tickets, mean)
+  if (many < ALARM_CHANCE) return { kind: 'too-many', chance: many }
+  const few = chanceOfAtMost(wins, tickets, mean)
+  return side === 'payee' && few < ALARM_CHANCE ? { kind: 'too-few', chance: few } : { kind: 'none' }
 }
 
 /** |wins - n p| in standard deviations, for reports. */

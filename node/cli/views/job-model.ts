@@ -77,6 +77,7 @@ export class JobModel {
       case 'agreement':
       case 'early':
       case 'won':
+      case 'money':
       case 'hosting': break
     }
   }
