@@ -196,14 +196,18 @@ export class Sender {
   /** The provider's word on what it has credited. A refusal (E_PAY_…, E_COMMIT_…) says that it broke a rule: nothing is signed for it again. */
   credited(turn: Turn, message: PayMessageOf<'credit'>): Result<undefined> {
     const { state } = this.#record
-    this.#parts.post.done(turn, this.#reconcileKey)
+    // a ticket's acknowledgement, or an old word, is no answer to the question for the last one
+    if (message.final || (message.index === undefined && !this.#askedFinal)) this.#parts.post.done(turn, this.#reconcileKey)
     if (state.kind === 'closed' || state.kind === 'stopped') return accept(undefined)
+    const { acknowledged, inFlight } = this.#record
+    const flying = inFlight.length
     if (message.index !== undefined) this.#arrived(turn, message.index)
     const refusal = this.#hear(message) ?? this.#take(turn, message.lots)
     if (refusal !== undefined) return this.#stop(turn, refusal)
+    const isNews = this.#record.acknowledged !== acknowledged || inFlight.length !== flying
     if (message.final && this.#isSettled) this.#finish(turn, true)
     else this.#pump(turn)
-    this.#save(turn)
+    if (isNews || this.#record.state.kind === 'closed') this.#save(turn)
     return accept(undefined)
   }
 
@@ -220,7 +224,8 @@ export class Sender {
       this.#record.refund = refund
       this.#save(turn)
     }
-    this.#reconcile(turn, true)
+    // said once: the provider asks again until it hears this
+    this.#parts.post.send(turn, this.#record.provider, this.#question)
     return accept(undefined)
   }
 
@@ -280,6 +285,7 @@ export class Sender {
   #setWork(turn: Turn, work: Work): void {
     if (work === this.#record.work) return
     this.#record.work = work
+    this.#record.sequence++
     this.#pump(turn)
     this.#save(turn)
   }
@@ -389,12 +395,21 @@ export class Sender {
 
   /** Says where we stand and asks where the provider does; once at a time, unless `again`. */
   #reconcile(turn: Turn, again = false): void {
-    const { agreement, work, sequence, issued, terms, provider, refund } = this.#record
-    const final = this.#record.state.kind === 'closed' || this.#isSettled
+    const final = this.#isFinal
     if (!again && this.#askedFinal === final && this.#parts.post.has(this.#reconcileKey)) return
     this.#askedFinal = final
+    this.#parts.post.add(turn, this.#reconcileKey, this.#record.provider, this.#question, turn.now.wallMs + PARAMS.keepResultMs)
+  }
+
+  /** Nothing will be signed after this word. */
+  get #isFinal(): boolean {
+    return this.#record.state.kind === 'closed' || this.#isSettled
+  }
+
+  get #question(): PayMessageOf<'reconcile'> {
+    const { agreement, work, sequence, issued, terms, refund } = this.#record
     const state: PaymentState = { agreement, sequence, tickets: issued, expectedPaid: this.paid, heldBack: heldBack(terms, work), refunded: fromWei(refund?.amountWei ?? 0n) }
-    this.#parts.post.add(turn, this.#reconcileKey, provider, { kind: 'reconcile', agreement, state, final }, turn.now.wallMs + PARAMS.keepResultMs)
+    return { kind: 'reconcile', agreement, state, final: this.#isFinal }
   }
 
   #finish(turn: Turn, agreed: boolean): void {
