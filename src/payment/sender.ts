@@ -15,7 +15,7 @@ import type { Work } from './ledger.ts'
 import type { CommitLot, PayMessageOf } from '../documents/pay-message.ts'
 import type { Post } from './post.ts'
 import type { PaymentState } from '../documents/payment-state.ts'
-import { aheadQuantity, MAX_OPEN_COMMITS, MAX_TICKETS, ticketsAhead, useMarginSec } from '../documents/terms.ts'
+import { aheadQuantity, MAX_OPEN_COMMITS, MAX_TICKETS, priceOf, ticketsAhead, useMarginSec } from '../documents/terms.ts'
 import type { PaymentTerms } from '../documents/terms.ts'
 import { contextOf, expectedOf, fromWei, jobDigest } from '../documents/ticket.ts'
 import type { Expected, Ticket } from '../documents/ticket.ts'
@@ -315,8 +315,12 @@ export class Sender {
 
   /** One ticket, or why not. The mark, the count and the ticket leave in one batch; only after it is on disk is it signed. */
   #issueOne(turn: Turn): Refusal | undefined {
-    const { terms, job, provider, issued, inFlight } = this.#record
-    if (this.unacknowledged >= ticketsAhead(terms)) return refuse('E_PAY_UNACKNOWLEDGED', 'what is paid ahead is not acknowledged')
+    const { terms, job, provider, issued, inFlight, work, acknowledged } = this.#record
+    // what was accepted is owed, acknowledged or not: a debt that grew at once is not paid off one round trip at a time
+    const heard = BigInt(acknowledged?.state.tickets ?? 0) * this.#value
+    const owed = priceOf(terms, work.accepted)
+    const safe = heard > owed ? heard : owed
+    if (this.paid + this.#value > safe + BigInt(ticketsAhead(terms)) * this.#value) return refuse('E_PAY_UNACKNOWLEDGED', 'what is paid ahead is not acknowledged')
     if (issued >= MAX_TICKETS) return refuse('E_PAY_TICKETS', 'the agreement has used up its tickets')
     const refusal = this.#parts.budget.refusal(turn.now, { job, peer: provider }, this.#value)
     if (refusal !== undefined) return refusal
@@ -353,7 +357,9 @@ export class Sender {
   /** Nobody takes them any more. They count as paid: they may have arrived, and won. */
   #giveUpExpired(turn: Turn): void {
     const { inFlight } = this.#record
+    const flying = inFlight.length
     for (let oldest = inFlight[0]; oldest !== undefined && turn.now.wallMs > oldest.expirySec * SECOND_MS + PARAMS.clockSkewMs; oldest = inFlight[0]) this.#arrived(turn, oldest.index)
+    if (inFlight.length !== flying) this.#save(turn)
   }
 
   #arrived(turn: Turn, index: number): void {
