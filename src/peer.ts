@@ -220,7 +220,7 @@ export class Peer {
       case 'result-lost': this.requesting.resultLost(turn, event.job, event.task, event.content); break
       case 'draining': this.hosting.drain(turn); break
       case 'account': this.#account(turn, event); break
-      case 'chain-costs': this.earning.costs(event.costs); break
+      case 'chain-costs': this.hosting.costs(turn, event.costs); break
       case 'redeemed': this.earning.redeemed(turn, event.agreement, event.index); break
     }
   }
@@ -251,7 +251,11 @@ export class Peer {
       case 'reconcile': this.earning.message(turn, from, message); break
       case 'credit':
       case 'ticket-refused':
-      case 'refund': this.paying.message(turn, from, message); break
+      case 'refund': {
+        const broken = this.paying.message(turn, from, message)
+        if (broken !== undefined) this.requesting.unpayable(turn, message.agreement, broken)
+        break
+      }
       case 'settled':
         this.requesting.settled(turn, from, message)
         this.hosting.settled(turn, from, message)

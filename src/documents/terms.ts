@@ -113,7 +113,7 @@ export function termsRefusal(terms: PaymentTerms, policy: TermsPolicy): Refusal 
   if (terms.faceValueWei === 0n) return refuse('E_TERMS_FACE', 'tickets of no value')
   // One ticket is the least that a payer can lose, so it may not be worth much more than the units that it pays.
   const ahead = priceOf(terms, aheadQuantity(terms))
-  if (expectedOf(terms) > 2n * ahead) return refuse('E_TERMS_TICKET', 'a ticket is worth more than twice what is paid ahead')
+  if (terms.unitPriceWei > 0n && expectedOf(terms) > 2n * ahead) return refuse('E_TERMS_TICKET', 'a ticket is worth more than twice what is paid ahead')
   return undefined
 }
 

@@ -76,6 +76,11 @@ export class Bidder {
     for (const offer of offers) this.offer(turn, offer, side, undefined)
   }
 
+  /** What a redemption costs is known now: all offers that waited for the chain are looked at again. */
+  costsSeen(turn: Turn, side: HostSide): void {
+    for (const address of [...this.#waiting.keys()]) this.payerSeen(turn, address, side)
+  }
+
   /** The offer that a proposal may be accepted under, or why it may not. */
   check(turn: Turn, from: string, agreement: Agreement, side: HostSide, standing: Standing): { kind: 'fits', offer: Offer } | { kind: 'refused', code: ErrorCode, message: string } {
     const { self } = this.#parts
@@ -91,6 +96,7 @@ export class Bidder {
     if (!known.terms.some((terms) => termsHash(turn.hasher, terms) === asked)) return refused('E_AGREEMENT_TERMS', 'the terms are not those of its bid')
     if (offer.payer !== undefined && agreement.requesterAddress !== offer.payer.address) return refused('E_AGREEMENT_PARTY', 'somebody else would pay')
     if (agreement.expiresWallMs + PARAMS.clockSkewMs <= turn.now.wallMs || agreement.createdWallMs > turn.now.wallMs + PARAMS.clockSkewMs) return refused('E_AGREEMENT_TIME', 'the agreement is over or in the future: check the clocks')
+    if (!this.#earning.covers(agreement.terms)) return refused('E_BOND_EXPOSED', 'has put its bond behind other agreements since it bid')
     const decision = this.#decide(turn, offer, side, standing)
     if (decision.kind === 'decline') return refused(decision.code, decision.message)
     return decision.slots < agreement.slots ? refused('E_HOST_BUSY', `has room for ${decision.slots} tasks, not ${agreement.slots}`) : { kind: 'fits', offer }
@@ -103,7 +109,7 @@ export class Bidder {
   #decide(turn: Turn, offer: Offer, side: HostSide, standing: Standing | undefined): BidDecision {
     const { histories, guests } = this.#parts
     const { wallMs } = turn.now
-    return decideBid(offer, { ...side, capacity: this.#capacity, history: histories.get(offer.requester, wallMs), unwelcome: guests.unmet(offer.requester, standing, wallMs) })
+    return decideBid(offer, { ...side, capacity: this.#capacity, history: histories.get(offer.requester, wallMs), unwelcome: this.#earning.earns ? undefined : guests.unmet(offer.requester, standing, wallMs) })
   }
 
   #bid(turn: Turn, offer: Offer, slots: number, terms: Terms, side: HostSide): void {

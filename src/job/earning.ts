@@ -48,8 +48,8 @@ export const UNPAID_MS = 30 * SECOND_MS
 /** A refund can be claimed this long. */
 const REFUND_LIFE_MS = 7 * DAY_MS
 
-/** A run's program since it began, and what of it was claimed. */
-interface Clock { sinceMonoMs: number, claimedMs: number }
+/** How long a run's program ran before it goes now, since when it goes, and what of all that was claimed. */
+interface Clock { ranMs: number, sinceMonoMs: number | undefined, claimedMs: number, /** For want of money. */ held: boolean }
 export type TermsAnswer = { kind: 'terms', terms: Terms } | { kind: 'refused', code: ErrorCode, message: string } | { kind: 'wait' }
 
 /** The provider's money: its terms, one recipient an agreement, its winners; and when work may go on. */
@@ -64,8 +64,8 @@ export class Earning {
   /** Of agreements that stand: what our bond is behind now. */
   readonly #live = new Set<string>()
   readonly #clocks = new Map<string, Map<string, Clock>>()
-  /** Runs held for want of money. */
-  readonly #held = new Set<string>()
+  /** Its owner has the computer: nothing runs. */
+  #suspended = false
   #costs: ChainCosts | undefined
 
   constructor(parts: Parts, accounts: Accounts, settings: EarnerSettings | undefined, draws: Draws, tickets: TicketHasher) {
@@ -134,6 +134,16 @@ export class Earning {
     return terms.mode === 'free' ? 0n : toWei(priceOf(terms, runMs)) + 1n
   }
 
+  get earns(): boolean {
+    return this.#settings !== undefined
+  }
+
+  /** Whether our bond still stands behind what these terms let a requester pay ahead: others may have agreed since the bid. */
+  covers(terms: Terms): boolean {
+    const { bondWei, exposureWei } = this.bond
+    return terms.mode === 'free' || terms.prepayCapWei === 0n || exposureWei + terms.prepayCapWei <= bondWei
+  }
+
   /** Our bond for jobs, and what of it the agreements of now expose. */
   get bond(): { bondWei: bigint, exposureWei: bigint } {
     const bondWei = this.#accounts.get(this.#parts.self.identity.address)?.jobBondWei ?? 0n
@@ -166,7 +176,7 @@ export class Earning {
     const recipient = this.#recipients.get(lease.agreement)
     const clocks = this.#clocks.get(lease.agreement) ?? new Map<string, Clock>()
     if (recipient === undefined || clocks.has(leaseKey(lease))) return
-    clocks.set(leaseKey(lease), { sinceMonoMs: turn.now.monoMs, claimedMs: 0 })
+    clocks.set(leaseKey(lease), { ranMs: 0, sinceMonoMs: this.#suspended ? undefined : turn.now.monoMs, claimedMs: 0, held: false })
     this.#clocks.set(lease.agreement, clocks)
     this.#arm(turn, recipient)
   }
@@ -177,9 +187,8 @@ export class Earning {
     if (recipient === undefined) return undefined
     const clock = this.#clocks.get(lease.agreement)?.get(leaseKey(lease))
     this.#clocks.get(lease.agreement)?.delete(leaseKey(lease))
-    this.#held.delete(leaseKey(lease))
     const claimedMs = clock?.claimedMs ?? 0
-    const ranMs = Math.max(claimedMs, wallMs ?? (clock === undefined ? 0 : Math.floor(turn.now.monoMs - clock.sinceMonoMs)))
+    const ranMs = Math.max(claimedMs, wallMs ?? (clock === undefined ? 0 : ranFor(clock, turn.now.monoMs)))
     recipient.worked(turn, totalOf(recipient.work) + ranMs - claimedMs)
     return ranMs
   }
@@ -247,9 +256,8 @@ export class Earning {
     const clocks = this.#clocks.get(id)
     if (recipient === undefined || clocks === undefined || clocks.size === 0) return
     let moreMs = 0
-    for (const [key, clock] of clocks) {
-      if (this.#held.has(key)) continue
-      const ranMs = Math.floor(turn.now.monoMs - clock.sinceMonoMs)
+    for (const clock of clocks.values()) {
+      const ranMs = ranFor(clock, turn.now.monoMs)
       moreMs += ranMs - clock.claimedMs
       clock.claimedMs = ranMs
     }
@@ -259,6 +267,29 @@ export class Earning {
     }
     if (recipient.owed > 0n) this.#hold(turn, recipient, clocks)
     this.#arm(turn, recipient)
+  }
+
+  /** Its owner takes the computer, or gives it back: time in between is nobody's. */
+  suspend(turn: Turn, suspended: boolean): void {
+    this.#suspended = suspended
+    for (const clocks of this.#clocks.values()) {
+      for (const clock of clocks.values()) {
+        if (suspended) stop(clock, turn.now.monoMs)
+        else if (!clock.held) clock.sinceMonoMs = turn.now.monoMs
+      }
+    }
+  }
+
+  /** A lease waits for money to begin with. */
+  waits(turn: Turn, id: string): void {
+    const recipient = this.#recipients.get(id)
+    if (recipient !== undefined && !this.mayStart(id)) this.#giveTime(turn, recipient)
+  }
+
+  /** Whether work that was done is not paid. */
+  owes(id: string): boolean {
+    const recipient = this.#recipients.get(id)
+    return recipient !== undefined && recipient.owed > 0n
   }
 
   /** The agreement is over. Its record stays until the requester has said its last word and its winners are paid. */
@@ -317,26 +348,45 @@ export class Earning {
   }
 
   #hold(turn: Turn, recipient: Recipient, clocks: ReadonlyMap<string, Clock>): void {
-    for (const key of clocks.keys()) {
-      if (this.#held.has(key)) continue
-      this.#held.add(key)
+    for (const [key, clock] of clocks) {
+      if (clock.held) continue
+      stop(clock, turn.now.monoMs)
+      clock.held = true
       turn.do({ kind: 'hold-run', lease: leaseOf(key), held: true })
     }
-    const timer = `unpaid|${recipient.id}`
+    this.#giveTime(turn, recipient)
+  }
+
+  #giveTime(turn: Turn, { id }: Recipient): void {
+    const timer = `unpaid|${id}`
     if (!this.#parts.timers.has(timer)) this.#parts.timers.set(timer, turn.now.monoMs + UNPAID_MS)
   }
 
   #release(turn: Turn, recipient: Recipient): void {
-    if (recipient.owed > 0n) return
-    this.#parts.timers.clear(`unpaid|${recipient.id}`)
+    const timer = `unpaid|${recipient.id}`
+    // who pays off a debt ticket by ticket is paying
+    if (recipient.owed > 0n) {
+      if (this.#parts.timers.has(timer)) this.#parts.timers.set(timer, turn.now.monoMs + UNPAID_MS)
+      return
+    }
+    this.#parts.timers.clear(timer)
     for (const [key, clock] of this.#clocks.get(recipient.id) ?? []) {
-      if (!this.#held.delete(key)) continue
-      // held time is nobody's
-      clock.sinceMonoMs = turn.now.monoMs - clock.claimedMs
+      if (!clock.held) continue
+      clock.held = false
+      if (!this.#suspended) clock.sinceMonoMs = turn.now.monoMs
       turn.do({ kind: 'hold-run', lease: leaseOf(key), held: false })
     }
     this.#arm(turn, recipient)
   }
+}
+
+function ranFor({ ranMs, sinceMonoMs }: Clock, nowMonoMs: number): number {
+  return Math.floor(ranMs + (sinceMonoMs === undefined ? 0 : nowMonoMs - sinceMonoMs))
+}
+
+function stop(clock: Clock, nowMonoMs: number): void {
+  if (clock.sinceMonoMs !== undefined) clock.ranMs += nowMonoMs - clock.sinceMonoMs
+  clock.sinceMonoMs = undefined
 }
 
 function leaseOf(key: string): LeaseId {

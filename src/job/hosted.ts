@@ -124,10 +124,10 @@ export class HostedBook {
     turn.notify({ kind: 'hosting', job, requester, task, state: 'failed', code, message })
   }
 
-  /** No money came for what was worked: runs and what waits for a slot end. */
-  unpaid(turn: Turn, hosted: Hosted): void {
+  /** No money came: what waits to begin ends, and with `owes`, for work that was done, what runs does too. */
+  unpaid(turn: Turn, hosted: Hosted, owes: boolean): void {
     for (const lease of hosted.leases.values()) {
-      if (lease.state.kind !== 'running' && lease.state.kind !== 'queued') continue
+      if (lease.state.kind !== 'queued' && (lease.state.kind !== 'running' || !owes)) continue
       const { agreement, task, attempt } = lease
       if (lease.state.kind === 'running') turn.do({ kind: 'stop-run', lease: { agreement, task, attempt }, code: 'E_UNPAID' })
       this.fail(turn, lease, 'E_UNPAID', 'was not paid for its work')

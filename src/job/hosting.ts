@@ -1,4 +1,5 @@
 import { OK } from '../core/effect.ts'
+import type { ChainCosts } from '../documents/account.ts'
 import type { PayMessageOf } from '../documents/pay-message.ts'
 import type { HostState, LeaseId, Standing } from '../core/event.ts'
 import type { Turn } from '../core/turn.ts'
@@ -161,6 +162,12 @@ export class Hosting {
     this.#bidder.payerSeen(turn, address, this.#side)
   }
 
+  /** The chain has said what a redemption costs. */
+  costs(turn: Turn, costs: ChainCosts): void {
+    this.earning.costs(costs)
+    this.#bidder.costsSeen(turn, this.#side)
+  }
+
   /** A ticket whose signature holds: what waited for it may go on. */
   ticket(turn: Turn, from: string, message: PayMessageOf<'ticket'>): void {
     const hosted = this.book.get(message.agreement)
@@ -307,7 +314,7 @@ export class Hosting {
         if (hosted !== undefined) this.earning.look(turn, agreement, () => { this.#beat(turn, hosted) })
         return true
       case 'unpaid':
-        if (hosted !== undefined) this.book.unpaid(turn, hosted)
+        if (hosted !== undefined) this.book.unpaid(turn, hosted, this.earning.owes(hosted.id))
         return true
       case 'earned':
         this.earning.forget(turn, agreement)
@@ -379,6 +386,7 @@ export class Hosting {
       turn.notify({ kind: 'hosting', job: hosted.agreement.job, requester: hosted.agreement.requester, task, state: 'running', code: OK, message: '' })
     }
     if (!hasWork(hosted)) this.book.touch(turn, hosted)
+    if (waiting.length > 0 && free > 0) this.earning.waits(turn, hosted.id)
     if (waiting.length > 0) turn.do({ kind: 'prefetch', job: hosted.agreement.job, requester: hosted.agreement.requester, agreement: hosted.id, tasks: waiting })
   }
 
@@ -421,6 +429,7 @@ export class Hosting {
     if (suspend === this.#suspended) return
     this.#suspended = suspend
     turn.do({ kind: 'suspend-runs', suspend })
+    this.earning.suspend(turn, suspend)
     if (suspend) this.#parts.timers.set('hand-back', turn.now.monoMs + HAND_BACK_MS)
     else this.#parts.timers.clear('hand-back')
     for (const hosted of this.book.values()) {

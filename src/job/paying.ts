@@ -1,3 +1,4 @@
+import type { Refusal } from '../codec/result.ts'
 import type { StoredRecord } from '../core/effect.ts'
 import type { Turn } from '../core/turn.ts'
 import type { Agreement } from '../documents/agreement.ts'
@@ -106,15 +107,20 @@ export class Paying {
     this.#senders.get(id)?.close(turn)
   }
 
-  message(turn: Turn, from: string, message: PayMessage): void {
+  /** What the provider says of money. Returned is the rule that it broke, after which nothing is signed for it. */
+  message(turn: Turn, from: string, message: PayMessage): Refusal | undefined {
     const sender = this.#senders.get(message.agreement)
-    if (sender === undefined || sender.payment.provider !== from) return
+    if (sender === undefined || sender.payment.provider !== from) return undefined
     switch (message.kind) {
-      case 'credit': sender.credited(turn, message); break
+      case 'credit': {
+        const credited = sender.credited(turn, message)
+        return credited.ok ? undefined : credited
+      }
       case 'ticket-refused': sender.ticketRefused(turn, message); break
       case 'refund': sender.refunded(turn, message); break
       default: break
     }
+    return undefined
   }
 
   peerConnected(turn: Turn, peer: string): void {

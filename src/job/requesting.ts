@@ -1,4 +1,5 @@
 import { OK } from '../core/effect.ts'
+import type { Refusal } from '../codec/result.ts'
 import type { StoredRecord } from '../core/effect.ts'
 import type { LeaseId } from '../core/event.ts'
 import type { Turn } from '../core/turn.ts'
@@ -289,6 +290,17 @@ export class Requesting {
   /** Something new may serve a job that lacks providers. */
   newcomer(turn: Turn): void {
     for (const job of this.#jobs.values()) if (job.state.kind === 'running') this.#tendering.hurry(turn, job)
+  }
+
+  /** The chain has spoken of a provider's bond: a bid that waited for it can be taken up. */
+  bondSeen(turn: Turn): void {
+    for (const job of this.#jobs.values()) if (job.state.kind === 'running' && job.spares.length > 0) this.#scheduler.pump(turn, job)
+  }
+
+  /** A provider broke a rule of payment, so that nothing is signed for it any more: its work goes to others at once. */
+  unpayable(turn: Turn, agreement: string, { code }: Refusal): void {
+    const found = this.#deals.get(agreement)
+    if (found !== undefined) this.#lose(turn, found, code, { tell: true })
   }
 
   unreachable(turn: Turn, peer: string): void {

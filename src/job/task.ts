@@ -99,7 +99,7 @@ export function verdictOf({ state }: Replica): Pick<MessageOf<'verdict'>, 'verdi
 
 /** Failures that say nothing about the program or the provider's skill: its task simply moves. */
 export function movesOn(code: string): boolean {
-  return code.startsWith('E_HOST_') || code === 'E_CANCELLED' || code === 'E_NOT_NEEDED'
+  return code.startsWith('E_HOST_') || code === 'E_CANCELLED' || code === 'E_NOT_NEEDED' || code === 'E_UNPAID'
 }
 
 /** Failures that the provider alone can cause: they never speak against the program. */

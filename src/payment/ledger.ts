@@ -24,7 +24,11 @@ export interface Work {
 
 export const NO_WORK: Work = Object.freeze({ unsettled: 0, accepted: 0, failed: 0, sunk: 0n, refundable: 0n })
 
-/** Due for unrevealed work: all but the share held back, and never above the cap. */
+/**
+ * Due for work that gave nothing yet, or nothing at all: all but the share held back, and never above the cap, so that the
+ * provider's bond stands behind all that was ever paid in vain. It depends on the sum alone: whether a part of it failed,
+ * and when each side learnt that, changes nothing, so the two sides cannot drift apart.
+ */
 function dueUnrevealed(terms: PaymentTerms, quantity: number): Expected {
   const due = aheadShare(terms, priceOf(terms, quantity))
   const cap = fromWei(terms.prepayCapWei)
@@ -33,12 +37,12 @@ function dueUnrevealed(terms: PaymentTerms, quantity: number): Expected {
 
 /** What the payer should have paid by now, with `ahead` of the unit beyond what was worked. */
 export function dueFor(terms: PaymentTerms, work: Work, ahead: number): Expected {
-  return priceOf(terms, work.accepted) + work.sunk + dueUnrevealed(terms, work.unsettled + ahead)
+  return priceOf(terms, work.accepted) + dueUnrevealed(terms, work.unsettled + work.failed + ahead)
 }
 
 /** What waits for a reveal. */
 export function heldBack(terms: PaymentTerms, work: Work): Expected {
-  return priceOf(terms, work.unsettled) - dueUnrevealed(terms, work.unsettled)
+  return priceOf(terms, work.unsettled) - (dueUnrevealed(terms, work.unsettled + work.failed) - dueUnrevealed(terms, work.failed))
 }
 
 export function totalOf({ unsettled, accepted, failed }: Work): number {
@@ -57,13 +61,12 @@ export function acceptWork(work: Work, quantity: number): Result<Work> {
   return accept({ ...work, unsettled: work.unsettled - quantity, accepted: work.accepted + quantity })
 }
 
-/** This quantity gave nothing: it keeps what it was due before, of which a share may come back. */
+/** This quantity gave nothing: what was due for it stays due, of which a share may come back. */
 export function failWork(terms: PaymentTerms, work: Work, quantity: number): Result<Work> {
   if (!isPart(quantity, work)) return refuse('E_PAY_QUANTITY', `${quantity} of ${work.unsettled} unsettled cannot fail`)
-  const unsettled = work.unsettled - quantity
-  const sunk = dueUnrevealed(terms, work.unsettled) - dueUnrevealed(terms, unsettled)
-  const refundable = work.refundable + sunk * BigInt(terms.refund) / BigInt(BASIS)
-  return accept({ ...work, unsettled, failed: work.failed + quantity, sunk: work.sunk + sunk, refundable })
+  const failed = work.failed + quantity
+  const sunk = dueUnrevealed(terms, failed)
+  return accept({ ...work, unsettled: work.unsettled - quantity, failed, sunk, refundable: sunk * BigInt(terms.refund) / BigInt(BASIS) })
 }
 
 function isPart(quantity: number, { unsettled }: Work): boolean {

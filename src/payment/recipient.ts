@@ -225,12 +225,15 @@ export class Recipient {
   reconcile(turn: Turn, message: PayMessageOf<'reconcile'>): void {
     const record = this.#record
     const { state, final, signature } = message
-    if (state.sequence >= (record.heard?.state.sequence ?? 0)) record.heard = { state, signature: signature ?? '' }
+    const { heard } = record
+    const { next } = this.#offered.record()
+    const isLast = final && !record.closed
+    if (heard === undefined || state.sequence > heard.state.sequence) record.heard = { state, signature: signature ?? '' }
     if (final) record.closed = true
     // the payer says what it holds of ours: enough of saying it
     if (toWei(state.refunded) >= toWei(record.refunded)) this.#parts.post.done(turn, this.#refundKey)
     this.#offered.refill(turn, secOf(turn.now))
-    this.#save(turn)
+    if (isLast || record.heard !== heard || this.#offered.record().next !== next) this.#save(turn)
     this.#answer(turn, undefined)
   }
 

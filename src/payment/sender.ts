@@ -15,7 +15,7 @@ import type { Work } from './ledger.ts'
 import type { CommitLot, PayMessageOf } from '../documents/pay-message.ts'
 import type { Post } from './post.ts'
 import type { PaymentState } from '../documents/payment-state.ts'
-import { aheadQuantity, MAX_OPEN_COMMITS, MAX_TICKETS, ticketsAhead, useMarginSec } from '../documents/terms.ts'
+import { aheadQuantity, MAX_OPEN_COMMITS, MAX_TICKETS, priceOf, ticketsAhead, useMarginSec } from '../documents/terms.ts'
 import type { PaymentTerms } from '../documents/terms.ts'
 import { contextOf, expectedOf, fromWei, jobDigest } from '../documents/ticket.ts'
 import type { Expected, Ticket } from '../documents/ticket.ts'
@@ -196,14 +196,18 @@ export class Sender {
   /** The provider's word on what it has credited. A refusal (E_PAY_…, E_COMMIT_…) says that it broke a rule: nothing is signed for it again. */
   credited(turn: Turn, message: PayMessageOf<'credit'>): Result<undefined> {
     const { state } = this.#record
-    this.#parts.post.done(turn, this.#reconcileKey)
+    // a ticket's acknowledgement, or an old word, is no answer to the question for the last one
+    if (message.final || (message.index === undefined && !this.#askedFinal)) this.#parts.post.done(turn, this.#reconcileKey)
     if (state.kind === 'closed' || state.kind === 'stopped') return accept(undefined)
+    const { acknowledged, inFlight } = this.#record
+    const flying = inFlight.length
     if (message.index !== undefined) this.#arrived(turn, message.index)
     const refusal = this.#hear(message) ?? this.#take(turn, message.lots)
     if (refusal !== undefined) return this.#stop(turn, refusal)
+    const isNews = this.#record.acknowledged !== acknowledged || inFlight.length !== flying
     if (message.final && this.#isSettled) this.#finish(turn, true)
     else this.#pump(turn)
-    this.#save(turn)
+    if (isNews || this.#record.state.kind === 'closed') this.#save(turn)
     return accept(undefined)
   }
 
@@ -220,7 +224,8 @@ export class Sender {
       this.#record.refund = refund
       this.#save(turn)
     }
-    this.#reconcile(turn, true)
+    // said once: the provider asks again until it hears this
+    this.#parts.post.send(turn, this.#record.provider, this.#question)
     return accept(undefined)
   }
 
@@ -280,6 +285,7 @@ export class Sender {
   #setWork(turn: Turn, work: Work): void {
     if (work === this.#record.work) return
     this.#record.work = work
+    this.#record.sequence++
     this.#pump(turn)
     this.#save(turn)
   }
@@ -309,8 +315,12 @@ export class Sender {
 
   /** One ticket, or why not. The mark, the count and the ticket leave in one batch; only after it is on disk is it signed. */
   #issueOne(turn: Turn): Refusal | undefined {
-    const { terms, job, provider, issued, inFlight } = this.#record
-    if (this.unacknowledged >= ticketsAhead(terms)) return refuse('E_PAY_UNACKNOWLEDGED', 'what is paid ahead is not acknowledged')
+    const { terms, job, provider, issued, inFlight, work, acknowledged } = this.#record
+    // what was accepted is owed, acknowledged or not: a debt that grew at once is not paid off one round trip at a time
+    const heard = BigInt(acknowledged?.state.tickets ?? 0) * this.#value
+    const owed = priceOf(terms, work.accepted)
+    const safe = heard > owed ? heard : owed
+    if (this.paid + this.#value > safe + BigInt(ticketsAhead(terms)) * this.#value) return refuse('E_PAY_UNACKNOWLEDGED', 'what is paid ahead is not acknowledged')
     if (issued >= MAX_TICKETS) return refuse('E_PAY_TICKETS', 'the agreement has used up its tickets')
     const refusal = this.#parts.budget.refusal(turn.now, { job, peer: provider }, this.#value)
     if (refusal !== undefined) return refusal
@@ -347,7 +357,9 @@ export class Sender {
   /** Nobody takes them any more. They count as paid: they may have arrived, and won. */
   #giveUpExpired(turn: Turn): void {
     const { inFlight } = this.#record
+    const flying = inFlight.length
     for (let oldest = inFlight[0]; oldest !== undefined && turn.now.wallMs > oldest.expirySec * SECOND_MS + PARAMS.clockSkewMs; oldest = inFlight[0]) this.#arrived(turn, oldest.index)
+    if (inFlight.length !== flying) this.#save(turn)
   }
 
   #arrived(turn: Turn, index: number): void {
@@ -389,12 +401,21 @@ export class Sender {
 
   /** Says where we stand and asks where the provider does; once at a time, unless `again`. */
   #reconcile(turn: Turn, again = false): void {
-    const { agreement, work, sequence, issued, terms, provider, refund } = this.#record
-    const final = this.#record.state.kind === 'closed' || this.#isSettled
+    const final = this.#isFinal
     if (!again && this.#askedFinal === final && this.#parts.post.has(this.#reconcileKey)) return
     this.#askedFinal = final
+    this.#parts.post.add(turn, this.#reconcileKey, this.#record.provider, this.#question, turn.now.wallMs + PARAMS.keepResultMs)
+  }
+
+  /** Nothing will be signed after this word. */
+  get #isFinal(): boolean {
+    return this.#record.state.kind === 'closed' || this.#isSettled
+  }
+
+  get #question(): PayMessageOf<'reconcile'> {
+    const { agreement, work, sequence, issued, terms, refund } = this.#record
     const state: PaymentState = { agreement, sequence, tickets: issued, expectedPaid: this.paid, heldBack: heldBack(terms, work), refunded: fromWei(refund?.amountWei ?? 0n) }
-    this.#parts.post.add(turn, this.#reconcileKey, provider, { kind: 'reconcile', agreement, state, final }, turn.now.wallMs + PARAMS.keepResultMs)
+    return { kind: 'reconcile', agreement, state, final: this.#isFinal }
   }
 
   #finish(turn: Turn, agreed: boolean): void {

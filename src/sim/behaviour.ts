@@ -21,6 +21,22 @@ export type Behaviour =
   | { kind: 'forger', share: number }
   /** Loses power during this share of its runs. */
   | { kind: 'crasher', share: number, downMs: number }
+  /** Pays this many tickets of its life, then none. */
+  | { kind: 'deadbeat', afterTickets: number }
+  /** This share of its tickets has a field changed to its advantage, signed all the same. */
+  | { kind: 'counterfeiter', share: number }
+  /** Signs two tickets for one commit. */
+  | { kind: 'double-signer' }
+  /** Takes its deposit and bond out of the contract from then on. */
+  | { kind: 'withdrawer', atMs: number }
+  /** Claims all the work that its slots could have done, and delivers none. */
+  | { kind: 'claimant' }
+  /** Takes tickets and never says so. */
+  | { kind: 'unacknowledging' }
+  /** After each ticket that lost it claims to have lost it in a crash, so that it would be drawn again. */
+  | { kind: 'redrawer' }
+  /** Offers a commit again that has a ticket. */
+  | { kind: 'recommitter' }
 
 /** Its own results are always true: it must never be found wrong. */
 export function tellsTruth({ kind }: Behaviour): boolean {
@@ -30,4 +46,17 @@ export function tellsTruth({ kind }: Behaviour): boolean {
 /** A job can count on it in the long run. */
 export function isReliable({ kind }: Behaviour): boolean {
   return kind === 'honest' || kind === 'straggler'
+}
+
+const PAYER_CHEATS: ReadonlySet<Behaviour['kind']> = new Set(['deadbeat', 'counterfeiter', 'double-signer', 'withdrawer', 'forger'])
+const PROVIDER_CHEATS: ReadonlySet<Behaviour['kind']> = new Set(['liar', 'mute', 'two-faced', 'silent', 'refuser', 'overbidder', 'claimant', 'unacknowledging', 'redrawer', 'recommitter', 'forger'])
+
+/** As one who pays it keeps to the rules. */
+export function paysHonestly({ kind }: Behaviour): boolean {
+  return !PAYER_CHEATS.has(kind)
+}
+
+/** As one who is paid it keeps to the rules, though its computer may fail it. */
+export function earnsHonestly({ kind }: Behaviour): boolean {
+  return !PROVIDER_CHEATS.has(kind)
 }

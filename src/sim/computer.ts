@@ -2,22 +2,30 @@ import type { Hasher } from '../codec/hasher.ts'
 import type { Effect, EffectOf, Step, Write } from '../core/effect.ts'
 import type { HostState, LeaseId, Now, PeerEvent } from '../core/event.ts'
 import { ZERO_ADDRESS } from '../documents/agreement.ts'
-import type { Message } from '../documents/message.ts'
+import type { Message, MessageOf } from '../documents/message.ts'
 import type { Hardware } from '../documents/resources.ts'
 import { leaseKey } from '../job/lease.ts'
 import type { SharePolicy } from '../documents/share.ts'
+import { TicketHasher } from '../documents/ticket.ts'
+import { hmacDraws } from '../payment/draws.ts'
+import type { Secrets } from '../payment/draws.ts'
 import { Peer } from '../peer.ts'
 import type { PeerOptions } from '../peer.ts'
 import { GIB, HOUR_MS, SECOND_MS } from '../units.ts'
 import { Disk, frozenWrites } from './disk.ts'
 import type { EventQueue } from './event-queue.ts'
+import { simSignature } from './broker.ts'
+import type { Chain } from './chain.ts'
 import { misdeed } from './mischief.ts'
+import type { Misdeed } from './mischief.ts'
 import type { Network, Station } from './network.ts'
 import type { Observation } from './observation.ts'
-import type { Random } from './random.ts'
+import { hashText, Random } from './random.ts'
 import { Sandbox } from './sandbox.ts'
 import type { RunPlan } from './sandbox.ts'
+import { RICH } from './scenario.ts'
 import type { Scenario, PeerSpec } from './scenario.ts'
+import { Wallet } from './wallet.ts'
 
 /** Virtual time 0 in wall time: any day serves. */
 export const EPOCH_WALL_MS = 1_800_000_000_000
@@ -28,11 +36,19 @@ const FETCH_RETRY_MS = 2 * SECOND_MS
 /** After `draining` the process ends this soon. */
 const DRAIN_MS = 5 * SECOND_MS
 
+/** Chain 0 and no contract: in a simulated world every domain is the same. */
+export const SEPARATOR = new Uint8Array(32)
+
+export function gwei(amount: number): bigint {
+  return BigInt(amount) * 10n ** 9n
+}
+
 /** What a computer asks of its world. */
 export interface Surroundings {
   readonly queue: EventQueue
   readonly scenario: Scenario
   readonly hasher: Hasher
+  readonly chain: Chain | undefined
   network(): Network
   random: Random
   station(peer: string): Computer | undefined
@@ -72,7 +88,13 @@ export class Computer implements Station {
   steps = 0
   up = false
   asleep = false
+  readonly address: string
+  /** Where work is paid. */
+  readonly wallet: Wallet | undefined
   readonly #world: Surroundings
+  readonly #misdeed: Misdeed
+  readonly #tickets: TicketHasher
+  readonly #secrets: Secrets
   readonly #pending: Pending[] = []
   readonly #fetching = new Map<string, number>()
   readonly #heard = new Set<number>()
@@ -91,6 +113,13 @@ export class Computer implements Station {
     this.id = peerIdOf(index)
     this.spec = spec
     this.#world = world
+    this.address = addressOf(index)
+    this.#misdeed = misdeed(spec.behaviour)
+    this.#tickets = new TicketHasher(world.hasher, SEPARATOR)
+    this.#secrets = hmacDraws(world.hasher, new Random(hashText(`secrets ${world.scenario.seed}/${index}`)).bytes(32))
+    this.wallet = world.chain === undefined ? undefined : new Wallet(world.chain, this.address, this.#secrets, gwei(world.scenario.payment?.redemptionGwei ?? 0), spec.behaviour.kind !== 'withdrawer', {
+      isAwake: () => this.up && !this.asleep, receive: (event) => { this.receive(event) }
+    })
     this.sandbox = new Sandbox(world.queue, {
       receive: (event) => { this.receive(event) },
       canFetch: (job) => this.#canFetchInputs(job),
@@ -127,6 +156,7 @@ export class Computer implements Station {
     const held = new Set(peer.hosting.leases.filter(({ state }) => state.kind === 'committed' || state.kind === 'revealed').map(leaseKey))
     for (const key of [...this.results.keys()]) if (!held.has(key)) this.results.delete(key)
     this.receive({ kind: 'start', hardware: this.hardware(), host: this.#host() })
+    this.wallet?.started()
     this.#world.network().started(this)
   }
 
@@ -142,6 +172,7 @@ export class Computer implements Station {
     this.#heard.clear()
     this.#doom = undefined
     this.sandbox.clear()
+    this.wallet?.clear()
     this.#world.observe({ kind: 'crashed', computer: this })
     this.#world.network().stopped(this)
     this.#world.queue.after(downMs, () => { this.boot() })
@@ -173,6 +204,7 @@ export class Computer implements Station {
     this.receive({ kind: 'woke', sleptMs })
     this.#commitLater()
     this.#world.network().woke(this, sleptMs)
+    this.wallet?.awoke()
   }
 
   setOwner(active: boolean): void {
@@ -189,8 +221,9 @@ export class Computer implements Station {
   receive(event: PeerEvent, messageId?: number): void {
     const peer = this.#peer
     if (peer === undefined || !this.up || this.asleep) return
-    const mischief = event.kind === 'message' ? misdeed(this.spec.behaviour).answer(event.message, this.#world.hasher) : undefined
+    const mischief = event.kind === 'message' ? this.#misdeed.answer(event.message, this.#world.hasher) : undefined
     if (mischief !== undefined && event.kind === 'message') { this.#say(event.from, mischief); return }
+    if (event.kind === 'message' && event.message.kind === 'ticket' && !this.#isSigned(event.message)) return
     const repeat = messageId !== undefined && this.#heard.has(messageId)
     if (messageId !== undefined && this.#world.scenario.link.duplicate > 0) this.#heard.add(messageId)
     const step = peer.handle(event, this.#now(), this.#world.random.bytes(32))
@@ -254,9 +287,9 @@ export class Computer implements Station {
       case 'fetch-result': this.#fetchResult(effect); break
       case 'release-result': this.results.delete(leaseKey(effect.lease)); break
       case 'release-job': this.sandbox.forget(effect.job); break
-      case 'hold-run':
-      case 'watch-account':
-      case 'redeem':
+      case 'hold-run': this.sandbox.hold(effect.lease, effect.held); break
+      case 'watch-account': this.wallet?.watch(effect.address); break
+      case 'redeem': this.wallet?.redeem(effect.winner); break
       case 'prefetch':
       case 'notify': break
     }
@@ -264,9 +297,13 @@ export class Computer implements Station {
 
   #say(to: string, message: Message): void {
     const station = this.#world.station(to)
-    const said = misdeed(this.spec.behaviour).say(message)
-    if (said === undefined || station === undefined) return
-    this.#world.network().send(this, station, said)
+    if (station === undefined) return
+    for (const said of this.#misdeed.say(message)) this.#world.network().send(this, station, said.kind === 'ticket' ? { ...said, signature: simSignature(this.#world.hasher, this.address, this.#tickets.digest(said.ticket)) } : said)
+  }
+
+  /** As a driver checks a ticket before its core hears of it. */
+  #isSigned({ ticket, signature }: MessageOf<'ticket'>): boolean {
+    return simSignature(this.#world.hasher, ticket.payer, this.#tickets.digest(ticket)) === signature
   }
 
   #publish(effect: EffectOf<'publish-offer'>): void {
@@ -355,14 +392,30 @@ export class Computer implements Station {
       enabled: this.spec.lends, paused: false, ...this.hardware(), gpus: false, engines: ['wasm'], region: 'any', maxRunMs: 24 * HOUR_MS, maxInputBytes: 64 * GIB,
       allow: [], deny: [], hours: [], onlyWhenIdle: this.spec.onlyWhenIdle, busyPrograms: [], maxRequesterFaultShare: 1
     }
-    const address = addressOf(this.index)
+    const { address } = this
+    const payment = this.#paymentOptions()
     return {
       self: {
         identity: { peer: this.id, address, payee: address, peerSignature: new Uint8Array(64), moneySignature: `0x${'1b'.repeat(65)}` },
-        separator: new Uint8Array(32), chainId: 0, contract: ZERO_ADDRESS, paramsHash: `0x${'00'.repeat(32)}`
+        separator: SEPARATOR, chainId: 0, contract: ZERO_ADDRESS, paramsHash: `0x${'00'.repeat(32)}`
       },
       hasher: this.#world.hasher, policy, hardware: this.hardware(), requester: { bidWindowMs: 2 * SECOND_MS, maxProviders: 16 },
-      free: { allow: [], coreMsADay: Number.MAX_SAFE_INTEGER }
+      free: { allow: [], coreMsADay: Number.MAX_SAFE_INTEGER }, ...payment === undefined ? {} : { payment }
+    }
+  }
+
+  #paymentOptions(): PeerOptions['payment'] {
+    const { payment } = this.#world.scenario
+    if (payment === undefined) return undefined
+    const { unitMs, coreHourGwei, holdback, refund, maxCostShare, bondShares, ticketLifeSec } = payment
+    const { jobCapGwei, dayCapGwei, maxPrepayGwei } = this.spec.money ?? RICH
+    return {
+      payer: {
+        caps: { ...jobCapGwei === undefined ? {} : { jobWei: gwei(jobCapGwei) }, ...dayCapGwei === undefined ? {} : { dayWei: gwei(dayCapGwei) } },
+        terms: { maxUnitPriceWei: gwei(coreHourGwei), minHoldback: Math.min(3000, holdback), maxPrepayWei: gwei(maxPrepayGwei ?? RICH.jobBondGwei) }
+      },
+      earner: { prices: { coreHourWei: gwei(coreHourGwei), gibHourWei: 0n, gpuHourWei: 0n }, unitMs, ticketLifeSec, holdback, refund, maxCostShare, bondShares },
+      draws: this.#secrets
     }
   }
 }

@@ -178,7 +178,7 @@ export class Network {
 
   /** What a driver signs is filled in, and all goes over the wire and back. */
   #throughCodec(message: Message): Message {
-    const signed = SIGNED.has(message.kind) ? signedWith(message, this.#signature) : message
+    const signed = SIGNED.has(message.kind) && !('signature' in message && message.signature !== undefined) ? signedWith(message, this.#signature) : message
     if (!this.#codecs) return signed
     const decoded = isBidMessage(signed) ? bidMessageCodec.decode(bidMessageCodec.encode(signed))
       : isAgreementMessage(signed) ? agreementMessageCodec.decode(agreementMessageCodec.encode(signed))

@@ -1,6 +1,7 @@
 import type { Effect, Step, StoredRecord, Write } from '../core/effect.ts'
 import type { PeerEvent } from '../core/event.ts'
 import type { Peer } from '../peer.ts'
+import type { Block, Chain } from './chain.ts'
 import type { Computer } from './computer.ts'
 import type { JobSpec, Scenario } from './scenario.ts'
 import type { Truth } from './truth.ts'
@@ -12,6 +13,8 @@ export type Observation =
   | { kind: 'committed', computer: Computer, number: number, writes: readonly Write[] }
   | { kind: 'performed', computer: Computer, number: number, effect: Effect }
   | { kind: 'crashed', computer: Computer }
+  /** The chain has a new head. */
+  | { kind: 'block', block: Block }
   /** A new life, just restored, before its first event. */
   | { kind: 'restarted', computer: Computer, peer: Peer, records: readonly (readonly [key: string, value: StoredRecord])[] }
   /** Nothing will ever happen again, or the horizon was reached while something still would. */
@@ -26,6 +29,8 @@ export interface WorldView {
   readonly computers: readonly Computer[]
   readonly jobs: readonly JobInWorld[]
   readonly truth: Truth
+  /** Where work is paid. */
+  readonly chain: Chain | undefined
   computerOf(peer: string): Computer | undefined
   jobOf(id: string): JobInWorld | undefined
 }

@@ -3,13 +3,21 @@ import { MINUTE_MS, SECOND_MS } from '../units.ts'
 import type { Behaviour } from './behaviour.ts'
 import { isReliable } from './behaviour.ts'
 import { Random } from './random.ts'
-import type { Fault, JobSpec, LinkSpec, PeerSpec, Scenario } from './scenario.ts'
+import { RICH } from './scenario.ts'
+import type { Fault, JobSpec, LinkSpec, MoneySpec, PaymentSpec, PeerSpec, Scenario } from './scenario.ts'
 
 /** Clocks differ by up to 120 s between honest peers: 60 s either way. */
 const MAX_SKEW_MS = 60 * SECOND_MS
 
-/** A small world with everything that goes wrong, from one number. */
+const PAYING_SHARE = 1 / 3
+
+/** A small world with everything that goes wrong, from one number. A third of them pay. */
 export function randomScenario(seed: number): Scenario {
+  return new Random(seed).fork('does it pay').chance(PAYING_SHARE) ? payingScenario(seed) : freeScenario(seed)
+}
+
+/** The same, of a world without money. */
+export function freeScenario(seed: number): Scenario {
   const random = new Random(seed)
   const healAtMs = random.between(20, 90) * SECOND_MS
   const peers = randomPeers(random.fork('peers'))
@@ -20,6 +28,59 @@ export function randomScenario(seed: number): Scenario {
     faults: random.chance(0.15) ? [] : randomFaults(random.fork('faults'), peers.length, healAtMs), healAtMs,
     commitMs: random.pick([0, 0, 2, 20, 200]), codecs: random.chance(0.2)
   }
+}
+
+/** A world of that seed in which work is paid, with a chain and all that goes wrong with money. */
+export function payingScenario(seed: number): Scenario {
+  const base = freeScenario(seed)
+  const random = new Random(seed).fork('payment')
+  const payment = randomPayment(random)
+  const isTight = random.chance(0.2)
+  const peers = base.peers.map((peer): PeerSpec => {
+    const behaviour = peer.behaviour.kind === 'honest' && random.chance(random.pick([0, 0, 0.3])) ? randomMoneyCheat(random, base.healAtMs) : peer.behaviour
+    return { ...peer, behaviour, money: randomMoney(random, isTight) }
+  })
+  const faults = base.faults.length === 0 ? [] : [...base.faults, ...randomChainFaults(random, peers.length, base.healAtMs, payment.chain.confirmations)]
+  return { ...base, peers, faults, payment }
+}
+
+function randomPayment(random: Random): PaymentSpec {
+  const confirmations = random.between(1, 6)
+  return {
+    unitMs: random.pick([500, 1000, 3000, 10_000]), coreHourGwei: random.pick([3_600_000, 3_600_000, 999_983, 0]), holdback: random.pick([3000, 3000, 5000, 9000]), refund: random.pick([5000, 5000, 0, 10_000]),
+    maxCostShare: 1000, bondShares: random.pick([1, 4, 20]), ticketLifeSec: random.pick([1200, 3600]), redemptionGwei: random.pick([1, 50, 500, 5000]),
+    chain: { blockMs: random.pick([1, 2, 12]) * SECOND_MS, confirmations, delaySec: random.pick([3600, 7200]), graceSec: random.pick([60, 600]) }
+  }
+}
+
+function randomMoneyCheat(random: Random, healAtMs: number): Behaviour {
+  const all: readonly [() => Behaviour, ...(() => Behaviour)[]] = [
+    () => ({ kind: 'deadbeat', afterTickets: random.between(0, 30) }),
+    () => ({ kind: 'counterfeiter', share: random.pick([0.2, 1]) }),
+    () => ({ kind: 'double-signer' }),
+    () => ({ kind: 'withdrawer', atMs: random.between(0, healAtMs) }),
+    () => ({ kind: 'claimant' }),
+    () => ({ kind: 'unacknowledging' }),
+    () => ({ kind: 'redrawer' }),
+    () => ({ kind: 'recommitter' })
+  ]
+  return random.pick(all)()
+}
+
+function randomMoney(random: Random, isTight: boolean): MoneySpec {
+  if (!isTight) return { ...RICH, jobBondGwei: random.pick([RICH.jobBondGwei, RICH.jobBondGwei, 20_000, 0]) }
+  return {
+    walletGwei: random.pick([0, RICH.walletGwei]), depositGwei: random.pick([RICH.depositGwei, 100_000, 10_000, 0]), bondGwei: random.pick([RICH.bondGwei, 100_000, 10_000]),
+    jobBondGwei: random.pick([RICH.jobBondGwei, 20_000]), ...random.chance(0.3) ? { jobCapGwei: random.pick([2000, 50_000]) } : {}, ...random.chance(0.2) ? { dayCapGwei: random.pick([5000, 100_000]) } : {}
+  }
+}
+
+function randomChainFaults(random: Random, peers: number, healAtMs: number, confirmations: number): Fault[] {
+  return Array.from({ length: random.between(0, 6) }, (): Fault => {
+    const atMs = random.between(1, healAtMs - 1)
+    if (random.chance(0.6)) return { kind: 'reorganisation', atMs, depth: random.between(1, confirmations) }
+    return { kind: 'chain-away', atMs, forMs: Math.round(Math.min(random.exponential(15_000), healAtMs - atMs)), peer: random.below(peers) }
+  })
 }
 
 function randomPeers(random: Random): PeerSpec[] {

@@ -21,6 +21,8 @@ export interface Run {
   leftMs: number
   sinceMs: number
   epoch: number
+  /** Its requester does not pay. */
+  held: boolean
 }
 
 export interface SandboxHooks {
@@ -39,6 +41,7 @@ export class Sandbox {
   readonly #queue: EventQueue
   readonly #hooks: SandboxHooks
   readonly #runs = new Map<string, Run>()
+  readonly #ranMs = new Map<string, number>()
   /** Jobs whose module and inputs are here. */
   readonly #fetched = new Set<string>()
   #frozen = false
@@ -56,17 +59,20 @@ export class Sandbox {
   start(lease: LeaseId, job: string, cores: number, plan: RunPlan): void {
     const key = leaseKey(lease)
     if (this.#runs.has(key)) return
-    const run: Run = { lease, job, cores, phase: 'fetching', plan, leftMs: this.#fetched.has(job) ? 0 : FETCH_MS, sinceMs: this.#queue.nowMs, epoch: 0 }
+    const run: Run = { lease, job, cores, phase: 'fetching', plan, leftMs: this.#fetched.has(job) ? 0 : FETCH_MS, sinceMs: this.#queue.nowMs, epoch: 0, held: false }
     this.#runs.set(key, run)
     this.#arm(run, FETCH_TRIES)
   }
 
   stop(lease: LeaseId): void {
+    const run = this.#runs.get(leaseKey(lease))
+    if (run !== undefined) this.#ran(run)
     this.#runs.delete(leaseKey(lease))
   }
 
   /** Process memory is gone; nothing is told to anybody. */
   clear(): void {
+    for (const run of this.#runs.values()) this.#ran(run)
     this.#runs.clear()
     this.#suspended = false
     this.#frozen = false
@@ -85,23 +91,53 @@ export class Sandbox {
     this.#halt(() => { this.#frozen = frozen })
   }
 
-  #halt(change: () => void): void {
-    const ran = this.#moves
-    change()
-    if (ran === this.#moves) return
-    for (const run of this.#runs.values()) {
-      if (ran) { run.leftMs = Math.max(0, run.leftMs - (this.#queue.nowMs - run.sinceMs)); run.epoch++ } else this.#arm(run, FETCH_TRIES)
-    }
+  /** One run stays where it is, or goes on. */
+  hold(lease: LeaseId, held: boolean): void {
+    const run = this.#runs.get(leaseKey(lease))
+    if (run === undefined || run.held === held) return
+    this.#pause(run)
+    run.held = held
+    this.#arm(run, FETCH_TRIES)
   }
 
-  get #moves(): boolean {
-    return !this.#frozen && !this.#suspended
+  /** Milliseconds that programs truly ran under an agreement, up to now, in all lives. */
+  ranMs(agreement: string): number {
+    let ranMs = this.#ranMs.get(agreement) ?? 0
+    for (const run of this.#runs.values()) if (run.lease.agreement === agreement) ranMs += this.#movedMs(run)
+    return ranMs
+  }
+
+  #halt(change: () => void): void {
+    for (const run of this.#runs.values()) this.#pause(run)
+    change()
+    for (const run of this.#runs.values()) this.#arm(run, FETCH_TRIES)
+  }
+
+  #isMoving(run: Run): boolean {
+    return !this.#frozen && !this.#suspended && !run.held
+  }
+
+  /** Since it was armed. */
+  #movedMs(run: Run): number {
+    return this.#isMoving(run) && run.phase === 'running' ? Math.min(run.leftMs, this.#queue.nowMs - run.sinceMs) : 0
+  }
+
+  #pause(run: Run): void {
+    this.#ran(run)
+    if (this.#isMoving(run)) run.leftMs = Math.max(0, run.leftMs - (this.#queue.nowMs - run.sinceMs))
+    run.sinceMs = this.#queue.nowMs
+    run.epoch++
+  }
+
+  #ran(run: Run): void {
+    const { agreement } = run.lease
+    this.#ranMs.set(agreement, (this.#ranMs.get(agreement) ?? 0) + this.#movedMs(run))
   }
 
   #arm(run: Run, tries: number): void {
     run.sinceMs = this.#queue.nowMs
     run.epoch++
-    if (!this.#moves) return
+    if (!this.#isMoving(run)) return
     const { epoch } = run
     this.#queue.after(run.leftMs, () => {
       if (this.#runs.get(leaseKey(run.lease)) === run && run.epoch === epoch) this.#due(run, tries)
@@ -111,6 +147,7 @@ export class Sandbox {
   #due(run: Run, tries: number): void {
     const key = leaseKey(run.lease)
     if (run.phase === 'running') {
+      this.#ran(run)
       this.#runs.delete(key)
       this.#end(run)
     } else if (this.#fetched.has(run.job) || this.#hooks.canFetch(run.job)) {

@@ -1,5 +1,7 @@
 import type { JobDocument, SelectionPolicyName } from '../documents/job.ts'
 import type { Behaviour } from './behaviour.ts'
+import { DAY_MS } from '../units.ts'
+import type { ChainSpec } from './chain.ts'
 
 /** A world as plain data: it can be generated from a seed, written down, replayed and made smaller. */
 export interface Scenario {
@@ -14,7 +16,38 @@ export interface Scenario {
   commitMs: number
   /** Messages pass through the real codecs, so that a message that breaks its own schema is found. */
   codecs: boolean
+  /** Absent: nobody pays, and there is no chain. */
+  payment?: PaymentSpec
 }
+
+/** How all pay and are paid, where a peer says nothing else. Amounts are in gwei, as numbers, so that a world can be written down. */
+export interface PaymentSpec {
+  unitMs: number
+  coreHourGwei: number
+  /** Basis points. */
+  holdback: number
+  refund: number
+  maxCostShare: number
+  bondShares: number
+  ticketLifeSec: number
+  /** Gas of one redemption: sets the face values. */
+  redemptionGwei: number
+  chain: ChainSpec
+}
+
+/** What a peer owns when the world begins, and what its owner lets it sign for. */
+export interface MoneySpec {
+  walletGwei: number
+  depositGwei: number
+  bondGwei: number
+  jobBondGwei: number
+  jobCapGwei?: number
+  dayCapGwei?: number
+  /** The most paid ahead of a reveal, whatever the provider's bond. */
+  maxPrepayGwei?: number
+}
+
+export const RICH: MoneySpec = { walletGwei: 1e9, depositGwei: 1e9, bondGwei: 1e9, jobBondGwei: 1e6 }
 
 export interface PeerSpec {
   behaviour: Behaviour
@@ -24,6 +57,8 @@ export interface PeerSpec {
   skewMs: number
   /** Its owner's activity suspends work. */
   onlyWhenIdle: boolean
+  /** In worlds that pay; absent: rich. */
+  money?: MoneySpec
 }
 
 export interface JobSpec {
@@ -67,11 +102,18 @@ export type Fault =
   | { kind: 'sleep', atMs: number, forMs: number, peer: number }
   | { kind: 'owner', atMs: number, forMs: number, peer: number }
   | { kind: 'drain', atMs: number, peer: number, downMs: number }
+  /** The last blocks never were; what was in them comes again, later, or never. */
+  | { kind: 'reorganisation', atMs: number, depth: number }
+  /** This peer cannot see the chain. */
+  | { kind: 'chain-away', atMs: number, forMs: number, peer: number }
 
 /** The world forgets nothing on its own: after this much quiet virtual time beyond all limits something is stuck. */
 const SETTLE_MS = 30 * 60_000
 
+/** A provider keeps what it signed for as long as a refund can be claimed: nothing happens meanwhile, so it costs nothing to wait. */
+const PAID_SETTLE_MS = 8 * DAY_MS
+
 /** When a world that has not settled is called stuck. */
 export function horizonMs(scenario: Scenario): number {
-  return scenario.healAtMs + Math.max(0, ...scenario.jobs.map(({ atMs, limits }) => atMs + limits.totalMs)) + SETTLE_MS
+  return scenario.healAtMs + Math.max(0, ...scenario.jobs.map(({ atMs, limits }) => atMs + limits.totalMs)) + (scenario.payment === undefined ? SETTLE_MS : PAID_SETTLE_MS)
 }

@@ -4,10 +4,12 @@ import type { Message } from '../documents/message.ts'
 import type { Observation } from './observation.ts'
 
 type Name = (peer: string) => string
+/** Addresses are counted, so that they differ at their end. */
+const ADDRESS_CHARS = 42
 
 /** Short enough to read, long enough to tell apart. */
 function id(text: string): string {
-  return text.startsWith('0x') ? text.slice(2, 8) : text.slice(-6)
+  return text.startsWith('0x') && text.length !== ADDRESS_CHARS ? text.slice(2, 8) : text.slice(-6)
 }
 
 function lease({ agreement, task, attempt }: { agreement: string, task: number, attempt: number }): string {
@@ -115,6 +117,10 @@ export function describe(observation: Observation, name: Name): string | undefin
     }
     case 'performed': return `  ${ofEffect(observation.effect, name)}`
     case 'crashed': return 'CRASHED'
+    case 'block': {
+      const { number, included } = observation.block
+      return included.length === 0 ? undefined : `block ${number}: ${included.map(({ tx, refusal }) => `${tx.kind} of ${id(tx.from)}${refusal === undefined ? '' : ` (${refusal})`}`).join(', ')}`
+    }
     case 'restarted': return `RESTARTED with ${observation.records.length} records`
     case 'committed':
     case 'settled': return undefined

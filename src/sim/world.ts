@@ -3,7 +3,9 @@ import { toErrorShape } from '../errors.ts'
 import { Peer } from '../peer.ts'
 import type { PeerOptions } from '../peer.ts'
 import { SECOND_MS } from '../units.ts'
-import { Computer, peerIdOf } from './computer.ts'
+import { Broker } from './broker.ts'
+import { Chain } from './chain.ts'
+import { addressOf, Computer, EPOCH_WALL_MS, gwei, peerIdOf, SEPARATOR } from './computer.ts'
 import { documentOf, jobIdOf } from './documents.ts'
 import { EventQueue } from './event-queue.ts'
 import { countingHasher } from './hasher.ts'
@@ -12,7 +14,7 @@ import { Network } from './network.ts'
 import type { Checker, JobInWorld, Observation, Violation, WorldView } from './observation.ts'
 import { hashText, Random } from './random.ts'
 import type { RunPlan } from './sandbox.ts'
-import { horizonMs } from './scenario.ts'
+import { horizonMs, RICH } from './scenario.ts'
 import type { Fault, Scenario } from './scenario.ts'
 import { describe } from './story.ts'
 import { Trace } from './trace.ts'
@@ -25,6 +27,8 @@ export interface WorldOptions {
   /** Planted bugs: another peer than the real one, and a driver that does not wait for its disk. */
   makePeer?: (options: PeerOptions) => Peer
   hasty?: boolean
+  /** A planted bug: the contract does not mark what it paid. */
+  forgetfulChain?: boolean
 }
 
 export interface Outcome {
@@ -44,6 +48,7 @@ export class World implements WorldView {
   readonly computers: readonly Computer[]
   readonly jobs: readonly JobInWorld[]
   readonly truth = new Truth()
+  readonly chain: Chain | undefined
   readonly #queue = new EventQueue()
   readonly #random: Random
   readonly #hasher: CountingHasher = countingHasher()
@@ -62,8 +67,9 @@ export class World implements WorldView {
     this.#random = new Random(scenario.seed)
     this.#trace = new Trace(options.sink)
     this.#checkers = options.checkers
+    this.chain = this.#newChain(options.forgetfulChain === true)
     const surroundings = {
-      queue: this.#queue, scenario, hasher: this.#hasher, random: this.#random.fork('entropy'), hasty: options.hasty ?? false,
+      queue: this.#queue, scenario, hasher: this.#hasher, chain: this.chain, random: this.#random.fork('entropy'), hasty: options.hasty ?? false,
       network: () => this.#network,
       station: (peer: string) => this.#byId.get(peer),
       audience: (from: Computer, only: readonly string[] | undefined) => this.#audience(from, only),
@@ -76,6 +82,17 @@ export class World implements WorldView {
     this.jobs = scenario.jobs.map((spec, index) => ({ id: jobIdOf(scenario.seed, index), spec }))
     for (const job of this.jobs) this.#jobsById.set(job.id, job)
     this.#network = new Network(this.#queue, this.#random.fork('network'), this.computers, scenario.link, scenario.codecs, this.computers.flatMap((station) => station.spec.behaviour.kind === 'forger' ? [{ station, share: station.spec.behaviour.share }] : []))
+  }
+
+  #newChain(forgetful: boolean): Chain | undefined {
+    const { payment, peers } = this.scenario
+    if (payment === undefined) return undefined
+    const genesis = new Broker(this.#hasher, SEPARATOR, payment.chain)
+    genesis.forgetful = forgetful
+    for (const [index, { money = RICH }] of peers.entries()) {
+      genesis.endow(addressOf(index), { walletWei: gwei(money.walletGwei), depositWei: gwei(money.depositGwei), bondWei: gwei(money.bondGwei), jobBondWei: gwei(money.jobBondGwei) })
+    }
+    return new Chain(this.#queue, this.#random.fork('chain'), payment.chain, genesis, EPOCH_WALL_MS, (block) => { this.#observe({ kind: 'block', block }) })
   }
 
   get nowMs(): number {
@@ -129,6 +146,7 @@ export class World implements WorldView {
       if (job.spec.cancelAtMs !== undefined) this.#queue.at(job.spec.cancelAtMs, () => { this.#cancel(job) })
     }
     for (const fault of this.scenario.faults) if (fault.kind !== 'crash-at-step') this.#queue.at(fault.atMs, () => { this.#strike(fault) })
+    for (const { spec: { behaviour }, wallet } of this.computers) if (behaviour.kind === 'withdrawer') this.#queue.at(behaviour.atMs, () => { wallet?.leave() })
     this.#queue.at(this.scenario.healAtMs, () => { this.#heal() })
   }
 
@@ -160,6 +178,12 @@ export class World implements WorldView {
       case 'drain': computer?.drain(fault.downMs); break
       case 'partition': this.#lasting(fault.forMs, this.#network.split(fault.side)); break
       case 'sleep': computer?.sleep(); this.#lasting(fault.forMs, () => { computer?.wake() }); break
+      case 'reorganisation': this.chain?.reorganise(fault.depth); break
+      case 'chain-away': {
+        const back = computer?.wallet?.lose()
+        if (back !== undefined) this.#lasting(fault.forMs, back)
+        break
+      }
       case 'owner': computer?.setOwner(true); this.#lasting(fault.forMs, () => { computer?.setOwner(false) }); break
     }
   }
@@ -210,7 +234,7 @@ export class World implements WorldView {
 
   #observe(observation: Observation): void {
     const line = describe(observation, (peer) => this.#byId.get(peer)?.name ?? peer)
-    if (line !== undefined && 'computer' in observation) this.#trace.add(this.nowMs, observation.computer.name, line)
+    if (line !== undefined) this.#trace.add(this.nowMs, 'computer' in observation ? observation.computer.name : '*', line)
     for (const checker of this.#checkers) {
       const message = this.#violation === undefined ? checker.observe(observation, this) : undefined
       if (message !== undefined) this.#violation = { checker: checker.name, message, atMs: this.nowMs }

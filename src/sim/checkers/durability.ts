@@ -53,6 +53,7 @@ export function durablePrefix(): Checker {
           if (lost !== undefined || records.length !== committed.size) return `the disk of ${computer.name} holds ${records.length} records, of ${committed.size} committed: ${lost ?? ''}`
           return difference(`${computer.name} after a restart`, peer, committed)
         }
+        case 'block': return undefined
         case 'settled':
           return world.computers.map((computer) => computer.peer === undefined ? undefined : difference(`${computer.name} at the end`, computer.peer, of(computer).written)).find((problem) => problem !== undefined)
       }

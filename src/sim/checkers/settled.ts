@@ -1,16 +1,25 @@
 import type { JobRecord } from '../../job/job.ts'
-import { isReliable } from '../behaviour.ts'
+import { isReliable, paysHonestly } from '../behaviour.ts'
 import type { Computer } from '../computer.ts'
 import type { Checker, JobInWorld, WorldView } from '../observation.ts'
-import { horizonMs } from '../scenario.ts'
+import { horizonMs, RICH } from '../scenario.ts'
 import type { JobSpec, PeerSpec, Scenario } from '../scenario.ts'
 
 /** Kinds of records that may outlive all work. */
-const MAY_STAY = ['job/', 'task/', 'peer/', 'guest/']
+/** What was paid stays until its job is forgotten. */
+const MAY_STAY = ['job/', 'task/', 'peer/', 'guest/', 'pay/', 'spent/', 'spend/']
 /** A healed network needs this long for any job of a random world. */
 const ENOUGH_MS = 6 * 60_000
 /** A run takes up to this many times its job's usual time. */
 const LONGEST_RUN = 1.5
+
+/** Money is no reason to fail: its requester pays as it should, is rich, and has set itself no cap. */
+function canPay({ requester }: JobSpec, { payment, peers }: Scenario): boolean {
+  const payer = peers[requester]
+  if (payment === undefined || payer === undefined) return true
+  const { money = RICH, behaviour } = payer
+  return paysHonestly(behaviour) && money.depositGwei === RICH.depositGwei && money.bondGwei === RICH.bondGwei && money.jobCapGwei === undefined && money.dayCapGwei === undefined
+}
 
 /** Whether honest hosts suffice and time is left, so that nothing excuses this job from being done. */
 export function mustSucceed(spec: JobSpec, scenario: Scenario): boolean {
@@ -22,7 +31,7 @@ export function mustSucceed(spec: JobSpec, scenario: Scenario): boolean {
   const blamers = scenario.peers.some(({ behaviour }) => behaviour.kind === 'flaky' && behaviour.blames)
   const fromMs = Math.max(spec.atMs, scenario.healAtMs)
   const inTime = spec.atMs + spec.limits.totalMs >= fromMs + ENOUGH_MS && spec.atMs + spec.limits.queueMs >= fromMs + ENOUGH_MS
-  return spec.cancelAtMs === undefined && spec.failing.length === 0 && !blamers && inTime && hosts >= needed
+  return canPay(spec, scenario) && spec.cancelAtMs === undefined && spec.failing.length === 0 && !blamers && inTime && hosts >= needed
 }
 
 /** How long this host would take for every task of a job: where each needs its voice, a straggler may lack the time. */
