@@ -29,6 +29,7 @@ import { nativeHasher, nodeKeys, openSeed } from './keys/index.ts'
 import { ticketSecrets } from './keys/ticket-secrets.ts'
 import type { NodeKeys } from './keys/index.ts'
 import { domainOf, openMoney, openSettings } from './money/open-money.ts'
+import type { Money } from './money/open-money.ts'
 import type { MoneySettingsStore } from './money/settings-store.ts'
 import { createNetwork } from './network/create-network.ts'
 import type { FoundAd } from './network/ad-finder.ts'
@@ -36,7 +37,9 @@ import type { Network } from './network/network.ts'
 import { Access } from './service/access.ts'
 import { draftJob, prepareJob } from './service/job-store.ts'
 import { takeEarly } from './service/early.ts'
+import { findJob } from './service/find-job.ts'
 import { dropLeftovers, JOB_OWNER } from './service/leftovers.ts'
+import { MoneyService } from './service/money-service.ts'
 import { NodeService } from './service/service.ts'
 import { Drain } from './service/drain.ts'
 import { RecordStore } from './store/record-store.ts'
@@ -150,21 +153,22 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     return stopping ??= close()
   }
 
-  const api = serviceOf({ config, version: options.version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, seen, dispatch, stop })
+  const api = serviceOf({ config, version: options.version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, seen, dispatch, money, stop })
   return { api, peerId: keys.peerId, stopped: stopped.promise, stop }
 }
 
 interface Rooms {
   config: Config, version: string, keys: NodeKeys, peer: Peer, driver: Driver, network: Network, content: ContentStore, share: ShareStore
-  notices: Notices, ads: AdBook, worker: Worker, monitor: HostMonitor, transfer: OpenTransfer, seen: (found: FoundAd) => void, dispatch: (event: PeerEvent) => void, stop: (withinMs: number) => Promise<void>
+  notices: Notices, ads: AdBook, worker: Worker, monitor: HostMonitor, transfer: OpenTransfer, seen: (found: FoundAd) => void, dispatch: (event: PeerEvent) => void, money: Money | undefined, stop: (withinMs: number) => Promise<void>
 }
 
 /** The node's face to its people, over the rooms. */
-function serviceOf({ config, version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, seen, dispatch, stop }: Rooms): NodeApi {
+function serviceOf({ config, version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, seen, dispatch, money, stop }: Rooms): NodeApi {
+  const settled = async (): Promise<void> => { await driver.settled() }
   const jobs = { content, requester: keys.peerId, providerSets: config.requester.providerSets }
   return new NodeService({
-    peer, peerId: keys.peerId, address: keys.address, mode: config.payment.mode, version, dataDir: config.dataDir, notices, dispatch,
-    settled: async () => { await driver.settled() },
+    peer, peerId: keys.peerId, address: keys.address, mode: config.payment.mode, version, dataDir: config.dataDir, notices, dispatch, settled,
+    money: new MoneyService({ config, money, peer, address: keys.address, payee: keys.identity.payee, dispatch, settled, job: (id) => findJob(peer.requesting.jobs, id) }),
     prepare: async (request, nonce, watch) => await prepareJob(jobs, request, nonce, watch),
     draft: async (request, nonce) => await draftJob(jobs, request, nonce),
     exportContent: async (cid, to, watch) => { const { files, sizeBytes } = await content.export(cid, to, watch); return { files, bytes: sizeBytes } },

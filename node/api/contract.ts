@@ -1,6 +1,7 @@
 import type { ErrorShape } from '../../src/errors.ts'
 import type { Ad } from '../../src/documents/ad.ts'
 import type { Notice } from '../../src/core/effect.ts'
+import type { MoneyApi } from './money.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
 
 /**
@@ -8,12 +9,12 @@ import type { SharePolicy } from '../../src/documents/share.ts'
  * they wait: a reader that went away must not be remembered until the next event. The REPL, the command line, the local socket and the
  * JavaScript client all speak this one interface, so what one can do, each can. All values are plain JSON.
  */
-export interface NodeApi {
+export interface NodeApi extends MoneyApi {
   status(): Promise<NodeStatus>
   /** Validates, imports the local files that the spec names (relative to `baseDir`), and starts the job. */
   submit(request: SubmitRequest, watch?: Watch): Promise<{ job: string }>
-  /** What it would need and who could do it; nothing is sent but questions for ads. */
-  estimate(request: SubmitRequest): Promise<Estimate>
+  /** What it would need and cost, and who could do it. Asks for ads, and for bids that bind nobody, unless `quick`: then from what is known. */
+  estimate(request: EstimateRequest): Promise<Estimate>
   jobs(): Promise<JobSummary[]>
   job(id: string): Promise<JobDetail>
   /** Why a job waits, or ended as it did; or why this host has no work (`idle`). */
@@ -48,6 +49,8 @@ export interface Watch { onProgress?: (progress: ByteProgress) => void, signal?:
 
 /** `spec` is what a job file holds after YAML or JSON parsing, unchecked: checking is the node's. */
 export interface SubmitRequest { spec: unknown, baseDir: string }
+
+export interface EstimateRequest extends SubmitRequest { quick?: boolean }
 
 export interface NodeStatus {
   peer: string
@@ -111,6 +114,8 @@ export interface Estimate {
   /** Rough; `unknown` where this program has not run before. */
   durationMs?: { low: number, high: number }
   costWei: { low: string, high: string }
+  /** What the cost rests on; absent where nothing is paid. `own`: nobody said a price, so what this node asks itself is taken. */
+  costBasis?: { prices: 'bids' | 'past' | 'own', providers: number, runTime: 'seen' | 'limit', capWei?: string, confirmAboveWei?: string }
   warnings: string[]
 }
 

@@ -18,6 +18,10 @@ const absolutePath = name.refine((path) => isAbsolute(path), 'must be an absolut
 const none = z.undefined().or(z.null().transform(() => undefined))
 const task = z.int().min(0).max(PARAMS.maxTasks).exactOptional()
 const submit = z.strictObject({ spec: z.unknown(), baseDir: absolutePath })
+/** Below 2^128, as contracts keep amounts. */
+const weiText = z.string().regex(/^\d{1,39}$/, 'must be an amount in the smallest unit').refine((text) => BigInt(text) < 1n << 128n, 'is too much')
+const bucket = z.enum(['deposit', 'bond', 'jobs'])
+const evmAddress = z.string().regex(/^0x[0-9a-fA-F]{40}$/, 'must be an address on a chain')
 /** A change of some fields, each checked as the whole policy checks it. */
 const shareChange = z.strictObject({
   enabled: sharePolicy.shape.enabled.exactOptional(),
@@ -43,7 +47,7 @@ const shareChange = z.strictObject({
 export const PARAMETERS: { readonly [M in Method]: z.ZodType<Argument<M>> } = {
   status: none,
   submit,
-  estimate: submit,
+  estimate: submit.extend({ quick: z.boolean().exactOptional() }),
   jobs: none,
   job: name,
   why: name,
@@ -59,12 +63,22 @@ export const PARAMETERS: { readonly [M in Method]: z.ZodType<Argument<M>> } = {
   resume: none,
   doctor: none,
   events: z.strictObject({ job: name.exactOptional() }),
+  wallet: none,
+  fund: z.strictObject({ to: bucket, amountWei: weiText }),
+  withdraw: z.strictObject({ from: z.enum(['deposit', 'bond', 'jobs', 'earnings']), amountWei: weiText.exactOptional(), to: evmAddress.exactOptional() }),
+  tickets: none,
+  earnings: none,
+  price: none,
+  setPrice: z.strictObject({ coreHourWei: weiText.exactOptional(), gibHourWei: weiText.exactOptional(), gpuHourWei: weiText.exactOptional() }),
+  caps: none,
+  setCaps: z.strictObject({ jobWei: weiText.nullable().exactOptional(), dayWei: weiText.nullable().exactOptional(), peerDayWei: weiText.nullable().exactOptional() }),
+  bill: name,
   dial: name,
   shutdown: z.strictObject({ withinMs: z.int().min(0).max(DAY_MS) })
 }
 
 /** Calls that take a `Watch`; streams take a signal. */
-const WATCHED: readonly Method[] = ['submit', 'results'] satisfies CallMethod[]
+const WATCHED: readonly Method[] = ['submit', 'results', 'fund', 'withdraw'] satisfies CallMethod[]
 
 export function isWatched(method: Method): boolean {
   return WATCHED.includes(method)

@@ -67,6 +67,7 @@ export interface TicketSum {
 }
 export interface WinnerView { digest: string, job: string, peer: string, faceWei: string, wonWallMs: number, state: 'pending' | 'submitted' | 'underfunded' | 'redeemed' | 'defaulted' | 'refused', paidWei?: string, gasWei?: string }
 export interface TicketsReport {
+  asset: AssetInfo
   sinceWallMs: number
   received: TicketSum & { wins: number, wonWei: string, redeemed: number, redeemedWei: string, gasWei: string, pending: number, pendingWei: string, lost: number, lostWei: string, /** (won - expected) / expected. */ off: number, alarm: 'none' | 'too-many' | 'too-few' }
   issued: TicketSum & { redeemed: number, redeemedWei: string, off: number, alarm: 'none' | 'too-many' }
@@ -77,6 +78,7 @@ export interface TicketsReport {
 export interface EarningsDay { day: string, tickets: number, expectedWei: string, wins: number, wonWei: string, redeemedWei: string, gasWei: string }
 export interface EarningsJob { job: string, requester: string, lastWallMs: number, tickets: number, expectedWei: string, wins: number, wonWei: string }
 export interface EarningsReport {
+  asset: AssetInfo
   /** Newest first. */
   days: EarningsDay[]
   jobs: EarningsJob[]
@@ -84,10 +86,10 @@ export interface EarningsReport {
   forecast?: { days: number, expectedWei: string, lowWei: string, highWei: string, /** Whole days that it rests on. */ basisDays: number, /** Of the deviation, how much is the luck of tickets; the rest is how much work came. */ luckShare: number }
 }
 
-export interface PriceReport { coreHourWei: string, gibHourWei: string, gpuHourWei: string, unitMs: number, /** Shares, 0 to 1. */ holdback: number, refund: number }
+export interface PriceReport { asset: AssetInfo, coreHourWei: string, gibHourWei: string, gpuHourWei: string, unitMs: number, /** Shares, 0 to 1. */ holdback: number, refund: number }
 export interface PriceChange { coreHourWei?: string, gibHourWei?: string, gpuHourWei?: string }
 
-export interface CapsReport { jobWei?: string, dayWei?: string, peerDayWei?: string, confirmAboveWei?: string, spentTodayWei: string, /** Today, most first. */ peers: { peer: string, spentWei: string }[] }
+export interface CapsReport { asset: AssetInfo, jobWei?: string, dayWei?: string, peerDayWei?: string, confirmAboveWei?: string, spentTodayWei: string, /** Today, most first. */ peers: { peer: string, spentWei: string }[] }
 export interface CapsChange { jobWei?: string | null, dayWei?: string | null, peerDayWei?: string | null }
 
 export interface BillSums {
@@ -95,7 +97,7 @@ export interface BillSums {
   tickets: number
   /** Expected value of the tickets signed: what it costs on average. */
   paidWei: string
-  /** What is left of the price of revealed and waiting work: due when a result matches. */
+  /** Of work that waits for its reveal: due when its result matches. */
   heldBackWei: string
   /** Refunds that its provider signed, and what is due of them by the agreement. */
   refundWei: string, refundDueWei: string
@@ -103,4 +105,4 @@ export interface BillSums {
   winners: number, winnersWei: string
 }
 export interface BillRow extends BillSums { peer: string, agreement: string, state: string, unitMs: number, unitPriceWei: string }
-export interface Bill { job: string, name: string, state: string, providers: BillRow[], total: BillSums, capWei?: string }
+export interface Bill { asset: AssetInfo, job: string, name: string, state: string, providers: BillRow[], total: BillSums, capWei?: string }

@@ -1,4 +1,5 @@
-import type { NodeApi, NodeStatus, SubmitRequest, Estimate, JobSummary, JobDetail, WhyReport, LogChunk, ResultsReport, PeerSummary, AdSummary, ShareReport, Check, Timestamped, Watch } from '../api/contract.ts'
+import type { NodeApi, NodeStatus, SubmitRequest, Estimate, EstimateRequest, JobSummary, JobDetail, WhyReport, LogChunk, ResultsReport, PeerSummary, AdSummary, ShareReport, Check, Timestamped, Watch } from '../api/contract.ts'
+import type { Bill, CapsReport, EarningsReport, MoneyMoved, PriceReport, TicketsReport, Wallet, Withdrawal } from '../api/money.ts'
 import type { Argument, CallMethod, Item, Result, StreamMethod } from '../api/methods.ts'
 import { HearthError } from '../../src/errors.ts'
 import { untilAborted } from '../api/until-aborted.ts'
@@ -20,7 +21,7 @@ export class RemoteApi implements NodeApi {
 
   status(): Promise<NodeStatus> { return this.#call('status', undefined) }
   submit(request: SubmitRequest, watch?: Watch): Promise<{ job: string }> { return this.#call('submit', request, watch) }
-  estimate(request: SubmitRequest): Promise<Estimate> { return this.#call('estimate', request) }
+  estimate(request: EstimateRequest): Promise<Estimate> { return this.#call('estimate', request) }
   jobs(): Promise<JobSummary[]> { return this.#call('jobs', undefined) }
   job(id: string): Promise<JobDetail> { return this.#call('job', id) }
   why(idOrIdle: string): Promise<WhyReport> { return this.#call('why', idOrIdle) }
@@ -36,6 +37,16 @@ export class RemoteApi implements NodeApi {
   resume(): Promise<void> { return this.#call('resume', undefined) }
   doctor(): Promise<Check[]> { return this.#call('doctor', undefined) }
   events(request: Argument<'events'>, signal?: AbortSignal): AsyncIterable<Timestamped> { return this.#stream('events', request, signal) }
+  wallet(): Promise<Wallet> { return this.#call('wallet', undefined) }
+  fund(request: Argument<'fund'>, watch?: Watch): Promise<MoneyMoved> { return this.#call('fund', request, watch) }
+  withdraw(request: Argument<'withdraw'>, watch?: Watch): Promise<Withdrawal> { return this.#call('withdraw', request, watch) }
+  tickets(): Promise<TicketsReport> { return this.#call('tickets', undefined) }
+  earnings(): Promise<EarningsReport> { return this.#call('earnings', undefined) }
+  price(): Promise<PriceReport> { return this.#call('price', undefined) }
+  setPrice(change: Argument<'setPrice'>): Promise<PriceReport> { return this.#call('setPrice', change) }
+  caps(): Promise<CapsReport> { return this.#call('caps', undefined) }
+  setCaps(change: Argument<'setCaps'>): Promise<CapsReport> { return this.#call('setCaps', change) }
+  bill(job: string): Promise<Bill> { return this.#call('bill', job) }
   dial(multiaddr: string): Promise<{ peer: string }> { return this.#call('dial', multiaddr) }
   shutdown(request: Argument<'shutdown'>): Promise<void> { return this.#call('shutdown', request) }
 

@@ -7,22 +7,16 @@ import type { Devnet } from '../chain/devnet.ts'
 import { parseReceipt } from '../chain/receipt.ts'
 import { ChainRpc, unwrap } from '../chain/rpc.ts'
 import { nodeKeys, openSeed } from '../keys/index.ts'
+import type { DemoPrices } from './prices.ts'
 
 const GWEI = 10n ** 9n
+const ETHER = 10n ** 18n
 const BLOCK_TIME_S = 1
 
-/**
- * What a core-hour costs in the demo, chosen so that two minutes see a handful of winners. A host takes the lowest face
- * value of which a redemption costs 5 % (`payment.redeemShare`): 50,000 gas at some 1.2 gwei are 60,000 gwei, so a winner
- * brings about 1,200,000 gwei. The job takes 100 to 250 core-seconds, two replicas of each tile and what was lost with the
- * liar and the dead together. At the default of 10,000 gwei a core-hour that is 300 to 700 gwei, and a winner came once in
- * 120 core-hours; at 25,000 times as much a core-second is 70,000 gwei, and the job brings six to fifteen winners.
- */
-const CORE_HOUR_GWEI = 250_000_000n
-/** Deposit: twice what the dearest run costs. Bond: hosts take tickets of up to half of it, here about forty times a face value. */
-const REQUESTER = { coinWei: 10n ** 17n, depositWei: 10n ** 17n, bondWei: 10n ** 17n, jobBondWei: 0n }
-/** Coin for the gas of their redemptions; of the job bond a sixteenth (`payment.bondShares`) is paid ahead, some 90 core-seconds. */
-const PROVIDER = { coinWei: 10n ** 17n, depositWei: 0n, bondWei: 0n, jobBondWei: 10n ** 17n }
+/** Deposit: some fifty times what the job costs, so that no luck exhausts it. Bond: hosts take tickets of up to half of it. */
+const REQUESTER = { coinWei: ETHER, depositWei: ETHER, bondWei: ETHER, jobBondWei: 0n }
+/** Coin for the gas of their redemptions; of the job bond a sixteenth (`payment.bondShares`) is paid ahead, some 900 core-seconds. */
+const PROVIDER = { coinWei: ETHER, depositWei: 0n, bondWei: 0n, jobBondWei: ETHER }
 
 /** What the chain says of one account at one block. */
 export interface ChainAccount extends Holdings { readonly coinWei: bigint }
@@ -44,21 +38,19 @@ export interface ChainFacts {
 /** The demo's own chain, and what anybody can read there. */
 export class DemoChain {
   readonly #devnet: Devnet
+  readonly #prices: DemoPrices
   readonly #rpc: ChainRpc
   readonly #addresses: string[] = []
   #since = 0
 
-  private constructor(devnet: Devnet) {
+  private constructor(devnet: Devnet, prices: DemoPrices) {
     this.#devnet = devnet
+    this.#prices = prices
     this.#rpc = new ChainRpc(devnet.rpcUrl)
   }
 
-  static async start(dir: string): Promise<DemoChain> {
-    return new DemoChain(await startDevnet({ dir: join(dir, 'chain'), blockTimeS: BLOCK_TIME_S }))
-  }
-
-  get rpcUrl(): string {
-    return this.#devnet.rpcUrl
+  static async start(dir: string, prices: DemoPrices): Promise<DemoChain> {
+    return new DemoChain(await startDevnet({ dir: join(dir, 'chain'), blockTimeS: BLOCK_TIME_S }), prices)
   }
 
   get contract(): string {
@@ -69,15 +61,15 @@ export class DemoChain {
     return this.#devnet.confirmations
   }
 
-  /** What a node needs to pay and be paid here. A ticket may not outlive the broker's delay of two hours. */
+  /** What a node needs to pay and be paid here. */
   get flags(): string[] {
     const { rpcUrl, chainId, contract, confirmations } = this.#devnet
     return ['--payment.mode=devnet', `--payment.rpcUrl=${rpcUrl}`, `--payment.chainId=${chainId}`, `--payment.contract=${contract}`, `--payment.confirmations=${confirmations}`,
-      '--payment.pollInterval=500 ms', '--payment.ticketLife=1 h', `--payment.price.coreHour=${CORE_HOUR_GWEI} gwei`]
+      '--payment.pollInterval=500 ms', `--payment.price.coreHour=${this.#prices.coreHourGwei} gwei`, `--payment.unit=${this.#prices.unitMs} ms`]
   }
 
   get coreHourWei(): bigint {
-    return CORE_HOUR_GWEI * GWEI
+    return BigInt(this.#prices.coreHourGwei) * GWEI
   }
 
   /** Makes the key of a node that is to start in this folder and gives its account what it needs, so that it finds its money there. */

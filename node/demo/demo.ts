@@ -15,6 +15,7 @@ import type { ChainFacts, DemoChain } from './demo-chain.ts'
 import { Meter } from './meter.ts'
 import { moneyLines } from './money-lines.ts'
 import { joinTiles } from './picture.ts'
+import type { DemoPrices } from './prices.ts'
 import { reportLines, summarise } from './report.ts'
 import { settle } from './settle.ts'
 
@@ -29,8 +30,8 @@ const MORTAL = 'dan'
 export interface DemoScene { readonly tiles?: number, readonly width?: number, readonly height?: number, /** Rays a pixel; more is slower and cleaner. */ readonly samples?: number }
 
 export interface DemoOptions {
-  /** Work is paid by tickets on a chain of the demo's own; without it nothing is paid. */
-  paid: boolean
+  /** Work is paid by tickets on a chain of the demo's own, at these prices; without them nothing is paid. */
+  prices: DemoPrices | undefined
   png: string
   scene: DemoScene
   stdout: OutStream
@@ -56,10 +57,10 @@ async function jobSpec({ tiles, width, height, samples }: DemoScene): Promise<Re
 }
 
 /** Keys come before the nodes do, and money before either of them looks for it. */
-async function fillPurse(cluster: Cluster): Promise<Purse> {
+async function fillPurse(cluster: Cluster, prices: DemoPrices): Promise<Purse> {
   // the chain brings ethers along: the free demo needs neither
   const { DemoChain } = await import('./demo-chain.ts')
-  const chain = await DemoChain.start(cluster.dir)
+  const chain = await DemoChain.start(cluster.dir, prices)
   try {
     const addresses = new Map<string, string>()
     for (const name of [REQUESTER, ...PROVIDERS]) addresses.set(name, await chain.fund(join(cluster.dir, name), name === REQUESTER ? 'requester' : 'provider'))
@@ -117,9 +118,9 @@ export async function runDemo(options: DemoOptions): Promise<DemoReport | undefi
   let purse: Purse | undefined
   try {
     signal.throwIfAborted()
-    if (options.paid) {
+    if (options.prices !== undefined) {
       out.note((view) => [view.paint('bold', 'Starting a chain of our own, with a ticket broker on it, and giving everybody coin'), ''])
-      purse = await fillPurse(cluster)
+      purse = await fillPurse(cluster, options.prices)
     }
     return await play(options, out, cluster, purse)
   } catch (err) {

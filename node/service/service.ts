@@ -11,12 +11,14 @@ import type { Job } from '../../src/job/job.ts'
 import type { Peer } from '../../src/peer.ts'
 import { score } from '../../src/reputation/history.ts'
 import type { AdSummary, Check, Estimate, JobDetail, JobSummary, LogChunk, NodeApi, NodeStatus, PeerSummary, ResultsReport, ShareReport, SubmitRequest, Timestamped, Watch, WhyReport } from '../api/contract.ts'
+import type { Bill, CapsChange, CapsReport, EarningsReport, FundRequest, MoneyApi, MoneyMoved, PriceChange, PriceReport, TicketsReport, Wallet, Withdrawal, WithdrawRequest } from '../api/money.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
 import type { Notices } from '../driver/notices.ts'
 import { lookAtPeers } from './clocks.ts'
 import { doctor } from './doctor.ts'
 import type { EarlyResult } from './early.ts'
 import { estimate } from './estimate.ts'
+import { findJob } from './find-job.ts'
 import type { KnownAd } from './estimate.ts'
 import { jobDetail, jobSummary } from './job-views.ts'
 import { jobLogs } from './logs.ts'
@@ -32,6 +34,7 @@ export interface ServiceParts {
   version: string
   dataDir: string
   notices: Notices
+  money: MoneyApi
   dispatch: (event: PeerEvent) => void
   /** Waits until everything dispatched so far is on disk. */
   settled: () => Promise<void>
@@ -226,6 +229,17 @@ export class NodeService implements NodeApi {
     yield * this.#parts.notices.follow(job?.id, job !== undefined && job.state.kind !== 'running', signal)
   }
 
+  async wallet(): Promise<Wallet> { return await this.#parts.money.wallet() }
+  async fund(request: FundRequest, watch?: Watch): Promise<MoneyMoved> { return await this.#parts.money.fund(request, watch) }
+  async withdraw(request: WithdrawRequest, watch?: Watch): Promise<Withdrawal> { return await this.#parts.money.withdraw(request, watch) }
+  async tickets(): Promise<TicketsReport> { return await this.#parts.money.tickets() }
+  async earnings(): Promise<EarningsReport> { return await this.#parts.money.earnings() }
+  async price(): Promise<PriceReport> { return await this.#parts.money.price() }
+  async setPrice(change: PriceChange): Promise<PriceReport> { return await this.#parts.money.setPrice(change) }
+  async caps(): Promise<CapsReport> { return await this.#parts.money.caps() }
+  async setCaps(change: CapsChange): Promise<CapsReport> { return await this.#parts.money.setCaps(change) }
+  async bill(job: string): Promise<Bill> { return await this.#parts.money.bill(job) }
+
   async dial(multiaddr: string): Promise<{ peer: string }> {
     return { peer: await this.#parts.network.dial(multiaddr) }
   }
@@ -234,16 +248,8 @@ export class NodeService implements NodeApi {
     await this.#parts.stop(withinMs)
   }
 
-  /** By id, or by a prefix that only one job has. */
   #job(id: string): Job {
-    const { jobs } = this.#parts.peer.requesting
-    const exact = jobs.get(id)
-    if (exact !== undefined) return exact
-    const matches = id.length === 0 ? [] : [...jobs.values()].filter((job) => job.id.startsWith(id) || job.id.endsWith(id))
-    const [match] = matches
-    if (match === undefined) throw new HearthError('E_JOB_UNKNOWN', `there is no job ${id}`, 'List them with `jobs`')
-    if (matches.length > 1) throw new HearthError('E_JOB_AMBIGUOUS', `${matches.length} jobs begin with ${id}`, 'Give more characters of the id')
-    return match
+    return findJob(this.#parts.peer.requesting.jobs, id)
   }
 
   async #content(job: Job, index: number, unverified: boolean): Promise<Found | undefined> {

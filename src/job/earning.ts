@@ -85,6 +85,11 @@ export class Earning {
     return this.#settings?.prices
   }
 
+  /** The agreement stands: our bond is behind it. */
+  isLive(id: string): boolean {
+    return this.#live.has(id)
+  }
+
   /** Work of this agreement is held, since it is not paid. */
   isUnpaid(id: string): boolean {
     return this.#parts.timers.has(`unpaid|${id}`)

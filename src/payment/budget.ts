@@ -79,6 +79,11 @@ export class Budget {
     return this.#spent.get(key) ?? 0n
   }
 
+  /** By key: `job/ID`, `day/DAY`, `peer/DAY/PEER`. */
+  entries(): Iterable<[key: string, spent: Expected]> {
+    return this.#spent
+  }
+
   /** Of the day that counts now. */
   spentOnDay(now: Now): Expected {
     return this.spent(`day/${this.#dayOf(now)}`)

@@ -6,6 +6,7 @@ import { HearthError } from '../../src/errors.ts'
 import { GIB, HOUR_MS, MIB } from '../../src/units.ts'
 import { BoundedQueue } from '../../node/api/bounded-queue.ts'
 import type { AdSummary, AdView, Check, Estimate, JobDetail, JobSummary, LogChunk, NodeApi, NodeStatus, PeerSummary, ResultsReport, ShareReport, SubmitRequest, Timestamped, Watch, WhyReport } from '../../node/api/contract.ts'
+import type { Bill, CapsChange, CapsReport, EarningsReport, FundRequest, MoneyMoved, PriceChange, PriceReport, TicketsReport, Wallet, Withdrawal, WithdrawRequest } from '../../node/api/money.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
 
 export const PEERS = [
@@ -61,7 +62,39 @@ const AD: AdView = {
   free: { cores: 6.5, memoryBytes: 12 * GIB, diskBytes: 90 * GIB, gpus: 1 }, open: true
 }
 
+const ETH = 10n ** 18n
+const GWEI = 10n ** 9n
+const SUMS = { workedMs: 60_000, acceptedMs: 50_000, failedMs: 5_000, waitingMs: 5_000, tickets: 60, paidWei: (120n * GWEI).toString(), heldBackWei: (3n * GWEI).toString(), refundWei: '0', refundDueWei: GWEI.toString(), winners: 1, winnersWei: (200n * GWEI).toString() }
+
 export class FakeApi implements NodeApi {
+  /** Undefined: a free node, which refuses all of money. */
+  wallet_: Wallet | undefined = {
+    mode: 'devnet', address: `0x${'11'.repeat(20)}`, payee: `0x${'11'.repeat(20)}`, chainId: 31_337, contract: `0x${'5f'.repeat(20)}`, asset: { kind: 'coin' },
+    chain: { state: 'up', blockNumber: 42 }, stale: false,
+    balances: { coin: (99n * ETH).toString(), deposit: (10n * ETH).toString(), bond: (5n * ETH).toString(), jobs: (5n * ETH).toString(), reserved: '0', credit: (ETH / 4n).toString() },
+    unlocks: [{ from: 'bond', amountWei: ETH.toString(), dueWallMs: NOW_WALL_MS + HOUR_MS, due: false }],
+    exposed: { toProviders: { agreements: 2, expectedWei: (20n * GWEI).toString(), worstWei: (ETH / 100n).toString() }, fromRequesters: { agreements: 1, expectedWei: (5n * GWEI).toString(), worstWei: (9n * GWEI).toString() }, bondBehindWei: (ETH / 10n).toString() },
+    pending: { winners: 1, winnersWei: (200n * GWEI).toString(), transactions: 0 }, confirmAboveWei: ETH.toString()
+  }
+  withdrawal: Withdrawal = { from: 'deposit', amountWei: (10n * ETH).toString(), step: 'asked', dueWallMs: NOW_WALL_MS + HOUR_MS, moved: { words: 'Asks for it back', tx: `0x${'ab'.repeat(32)}`, blockNumber: 43, feeWei: '50000' } }
+  ticketsReport: TicketsReport = {
+    asset: { kind: 'coin' },
+    sinceWallMs: NOW_WALL_MS - 86_400_000,
+    received: { tickets: 1000, expectedWei: (2000n * GWEI).toString(), expectedWins: 10, deviation: 0.31, wins: 12, wonWei: (2400n * GWEI).toString(), redeemed: 11, redeemedWei: (2200n * GWEI).toString(), gasWei: (90n * GWEI).toString(), pending: 1, pendingWei: (200n * GWEI).toString(), lost: 0, lostWei: '0', off: 0.2, alarm: 'none' },
+    issued: { tickets: 0, expectedWei: '0', expectedWins: 0, deviation: 0, redeemed: 0, redeemedWei: '0', off: 0, alarm: 'none' },
+    winners: [{ digest: `0x${'cd'.repeat(32)}`, job: JOBS[0], peer: PEERS[0], faceWei: (200n * GWEI).toString(), wonWallMs: NOW_WALL_MS - 60_000, state: 'pending' }]
+  }
+  earningsReport: EarningsReport = {
+    asset: { kind: 'coin' },
+    days: [{ day: '2026-01-15', tickets: 1000, expectedWei: (2000n * GWEI).toString(), wins: 12, wonWei: (2400n * GWEI).toString(), redeemedWei: (2200n * GWEI).toString(), gasWei: '0' }],
+    jobs: [{ job: JOBS[0], requester: PEERS[0], lastWallMs: NOW_WALL_MS - 60_000, tickets: 1000, expectedWei: (2000n * GWEI).toString(), wins: 12, wonWei: (2400n * GWEI).toString() }],
+    forecast: { days: 7, expectedWei: (14_000n * GWEI).toString(), lowWei: (9000n * GWEI).toString(), highWei: (19_000n * GWEI).toString(), basisDays: 3, luckShare: 0.4 }
+  }
+  prices: PriceReport = { asset: { kind: 'coin' }, coreHourWei: (10_000n * GWEI).toString(), gibHourWei: (1000n * GWEI).toString(), gpuHourWei: (200_000n * GWEI).toString(), unitMs: 1000, holdback: 0.3, refund: 0.5 }
+  capsReport: CapsReport = { asset: { kind: 'coin' }, dayWei: ETH.toString(), spentTodayWei: (120n * GWEI).toString(), peers: [{ peer: PEERS[0], spentWei: (120n * GWEI).toString() }] }
+  /** A job is refused until its cost is confirmed. */
+  confirmCost = false
+
   /** Name of each method called, in order. */
   readonly calls: string[] = []
   /** What each was given last. */
@@ -203,6 +236,26 @@ export class FakeApi implements NodeApi {
     if (request.job !== undefined && (this.calls.includes('submit') || this.#find(request.job).state !== 'running')) listener.queue.end()
     signal?.addEventListener('abort', () => listener.queue.end(), { once: true })
     return listener.queue
+  }
+
+  async wallet(): Promise<Wallet> { this.#called('wallet'); return this.#paying() }
+  async fund(request: FundRequest): Promise<MoneyMoved> { this.#called('fund', request); this.#paying(); return { words: 'Adds it', tx: `0x${'ab'.repeat(32)}`, blockNumber: 43, feeWei: '50000' } }
+  async withdraw(request: WithdrawRequest): Promise<Withdrawal> { this.#called('withdraw', request); this.#paying(); return this.withdrawal }
+  async tickets(): Promise<TicketsReport> { this.#called('tickets'); this.#paying(); return this.ticketsReport }
+  async earnings(): Promise<EarningsReport> { this.#called('earnings'); this.#paying(); return this.earningsReport }
+  async price(): Promise<PriceReport> { this.#called('price'); this.#paying(); return this.prices }
+  async setPrice(change: PriceChange): Promise<PriceReport> { this.#called('setPrice', change); this.#paying(); return { ...this.prices, ...change } }
+  async caps(): Promise<CapsReport> { this.#called('caps'); this.#paying(); return this.capsReport }
+  async setCaps(change: CapsChange): Promise<CapsReport> { this.#called('setCaps', change); this.#paying(); return this.capsReport }
+  async bill(job: string): Promise<Bill> {
+    this.#called('bill', job)
+    this.#paying()
+    return { asset: { kind: 'coin' }, job, name: 'path-tracer', state: 'done', providers: [{ ...SUMS, peer: PEERS[0], agreement: `0x${'ee'.repeat(32)}`, state: 'closed', unitMs: 1000, unitPriceWei: (2n * GWEI).toString() }], total: SUMS }
+  }
+
+  #paying(): Wallet {
+    if (this.wallet_ === undefined) throw new HearthError('E_PAYMENT_FREE', 'this node works and asks for free: it has no money', 'See `help money`')
+    return this.wallet_
   }
 
   async dial(multiaddr: string): Promise<{ peer: string }> {

@@ -1,0 +1,114 @@
+import type { PeerEvent } from '../../src/core/event.ts'
+import { toWei } from '../../src/documents/ticket.ts'
+import { HearthError } from '../../src/errors.ts'
+import type { Job } from '../../src/job/job.ts'
+import type { Peer } from '../../src/peer.ts'
+import { BASIS } from '../../src/documents/terms.ts'
+import { DAY_MS } from '../../src/units.ts'
+import type { Bill, CapsChange, CapsReport, EarningsReport, FundRequest, MoneyApi, MoneyMoved, PriceChange, PriceReport, TicketsReport, Wallet, Watching, Withdrawal, WithdrawRequest } from '../api/money.ts'
+import type { Config } from '../config/index.ts'
+import { billOf } from '../money/bill.ts'
+import { fund, withdraw } from '../money/moving.ts'
+import type { Money } from '../money/open-money.ts'
+import { earningsReport, ticketsReport } from '../money/reports.ts'
+import { assetOf, walletOf } from '../money/wallet.ts'
+
+/** Providers of today that are named with what they cost. */
+const MAX_PEERS = 20
+
+export interface MoneyServiceParts {
+  config: Config
+  money: Money | undefined
+  peer: Peer
+  address: string
+  payee: string
+  dispatch: (event: PeerEvent) => void
+  settled: () => Promise<void>
+  /** By id or a beginning of it; throws E_JOB_UNKNOWN. */
+  job: (id: string) => Job
+}
+
+/** The owner's money, over the core and the chain. Where nothing is paid, it says so. */
+export class MoneyService implements MoneyApi {
+  readonly #parts: MoneyServiceParts
+
+  constructor(parts: MoneyServiceParts) {
+    this.#parts = parts
+  }
+
+  async wallet(): Promise<Wallet> {
+    const { money, payment: { mode, chain: { chainId, contract, confirmAboveWei } } } = this.#paying
+    const { peer, address, payee } = this.#parts
+    return await walletOf({ chain: money.chain, peer, mode, address, payee, chainId, contract, confirmAboveWei })
+  }
+
+  async fund(request: FundRequest, { signal }: Watching = {}): Promise<MoneyMoved> {
+    return await fund(this.#paying.money.chain, request, signal)
+  }
+
+  async withdraw(request: WithdrawRequest, { signal }: Watching = {}): Promise<Withdrawal> {
+    return await withdraw(this.#paying.money.chain, request, signal)
+  }
+
+  async tickets(): Promise<TicketsReport> {
+    const { money } = this.#paying
+    await money.look()
+    return { asset: assetOf(money.chain), ...ticketsReport(money.journal, this.#parts.peer) }
+  }
+
+  async earnings(): Promise<EarningsReport> {
+    const { money } = this.#paying
+    await money.look()
+    return { asset: assetOf(money.chain), ...earningsReport(money.journal, Date.now()) }
+  }
+
+  async price(): Promise<PriceReport> {
+    const { money, payment: { chain: { unitMs, holdback, refund } } } = this.#paying
+    const { coreHourWei, gibHourWei, gpuHourWei } = money.settings.get().prices
+    return { asset: assetOf(money.chain), coreHourWei: coreHourWei.toString(), gibHourWei: gibHourWei.toString(), gpuHourWei: gpuHourWei.toString(), unitMs, holdback: holdback / BASIS, refund: refund / BASIS }
+  }
+
+  async setPrice(change: PriceChange): Promise<PriceReport> {
+    const { prices } = await this.#paying.money.settings.set({ ...change })
+    this.#parts.dispatch({ kind: 'money', prices: { ...prices } })
+    await this.#parts.settled()
+    return await this.price()
+  }
+
+  async caps(): Promise<CapsReport> {
+    const { money, payment: { chain: { confirmAboveWei } } } = this.#paying
+    const { budget } = this.#parts.peer.paying
+    const { jobWei, dayWei, peerDayWei } = money.settings.get().caps
+    const day = `peer/${Math.floor(Date.now() / DAY_MS)}/`
+    const peers = [...budget.entries()].flatMap(([key, spent]) => key.startsWith(day) ? [{ peer: key.slice(day.length), spent }] : []).sort((a, b) => a.spent < b.spent ? 1 : -1)
+    return {
+      asset: assetOf(money.chain),
+      ...jobWei === undefined ? {} : { jobWei: jobWei.toString() }, ...dayWei === undefined ? {} : { dayWei: dayWei.toString() }, ...peerDayWei === undefined ? {} : { peerDayWei: peerDayWei.toString() },
+      ...confirmAboveWei === undefined ? {} : { confirmAboveWei: confirmAboveWei.toString() },
+      spentTodayWei: toWei(budget.spentOnDay({ wallMs: Date.now(), monoMs: 0 })).toString(),
+      peers: peers.slice(0, MAX_PEERS).map(({ peer, spent }) => ({ peer, spentWei: toWei(spent).toString() }))
+    }
+  }
+
+  async setCaps(change: CapsChange): Promise<CapsReport> {
+    const { caps } = await this.#paying.money.settings.set({ ...change })
+    this.#parts.dispatch({ kind: 'money', caps: { ...caps } })
+    await this.#parts.settled()
+    return await this.caps()
+  }
+
+  async bill(id: string): Promise<Bill> {
+    const { money } = this.#paying
+    const job = this.#parts.job(id)
+    await money.look()
+    const { jobWei } = money.settings.get().caps
+    const own = job.document.priceCapWei
+    return { asset: assetOf(money.chain), ...billOf(job, this.#parts.peer.paying.senders.values(), money.journal, own === undefined || (jobWei !== undefined && jobWei < own) ? jobWei : own) }
+  }
+
+  get #paying(): { money: Money, payment: Exclude<Config['payment'], { mode: 'free' }> } {
+    const { money, config: { payment } } = this.#parts
+    if (money === undefined || payment.mode === 'free') throw new HearthError('E_PAYMENT_FREE', 'this node works and asks for free: it has no money', 'To pay and be paid, set payment.mode: `help money` explains it, and `hearth devnet` lets you try it')
+    return { money, payment }
+  }
+}
