@@ -233,7 +233,7 @@ export class Earning {
       turn.do({ kind: 'redeem', winner: credited.value.winner })
       turn.notify({ kind: 'won', job: recipient.earning.job, requester: from, faceValueWei: message.ticket.faceValueWei.toString() })
     }
-    this.#release(turn, recipient)
+    this.#release(turn, recipient, credited.value.kind !== 'repeated')
     return true
   }
 
@@ -343,7 +343,8 @@ export class Earning {
 
   /** Its requester may still settle, and asks for what we signed. */
   #keep(turn: Turn, id: string): void {
-    this.#parts.timers.set(`earned|${id}`, turn.now.monoMs + REFUND_LIFE_MS)
+    const recipient = this.#recipients.get(id)
+    if (recipient !== undefined) this.#parts.timers.set(`earned|${id}`, turn.now.monoMs + Math.max(0, recipient.retire(turn, REFUND_LIFE_MS) - turn.now.wallMs))
   }
 
   /** Looks again after half a unit of what runs at once, so that the next ticket comes before the last is worked off. */
@@ -367,11 +368,11 @@ export class Earning {
     if (!this.#parts.timers.has(timer)) this.#parts.timers.set(timer, turn.now.monoMs + UNPAID_MS)
   }
 
-  #release(turn: Turn, recipient: Recipient): void {
+  #release(turn: Turn, recipient: Recipient, isFresh: boolean): void {
     const timer = `unpaid|${recipient.id}`
     // who pays off a debt ticket by ticket is paying
     if (recipient.owed > 0n) {
-      if (this.#parts.timers.has(timer)) this.#parts.timers.set(timer, turn.now.monoMs + UNPAID_MS)
+      if (isFresh && this.#parts.timers.has(timer)) this.#parts.timers.set(timer, turn.now.monoMs + UNPAID_MS)
       return
     }
     this.#parts.timers.clear(timer)

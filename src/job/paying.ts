@@ -29,6 +29,8 @@ export class Paying {
   readonly #budget: Budget
   readonly #senders = new Map<string, Sender>()
   readonly #byProvider = new Map<string, Set<string>>()
+  /** What was heard and judged of agreements whose provider's word to them is still on its way: one that works has accepted. */
+  readonly #early = new Map<string, { total: number, accepted: number, failed: number }>()
 
   constructor(parts: Parts, accounts: Accounts, settings: PayerSettings | undefined) {
     this.#parts = parts
@@ -77,24 +79,35 @@ export class Paying {
     })
     this.#index(sender)
     sender.offered(turn, lots)
+    const early = this.#early.get(id)
+    this.#early.delete(id)
+    if (early === undefined) return
+    sender.worked(turn, early.total)
+    this.accepted(turn, id, early.accepted)
+    this.failed(turn, id, early.failed)
   }
 
   /** A provider says how much it has worked. More than its slots can have done since the agreement is not believed. */
   worked(turn: Turn, agreement: Agreement, id: string, total: number | undefined): void {
     if (total === undefined) return
     const most = agreement.slots * Math.max(0, turn.now.wallMs - agreement.createdWallMs)
-    this.#senders.get(id)?.worked(turn, Math.min(total, most))
+    const worked = Math.min(total, most)
+    const sender = this.#senders.get(id)
+    if (sender !== undefined) sender.worked(turn, worked)
+    else if (agreement.terms.mode !== 'free') this.#early.set(id, { accepted: 0, failed: 0, ...this.#early.get(id), total: worked })
   }
 
   /** A reveal matched: `ms` of its provider's work are paid in full. */
   accepted(turn: Turn, id: string, ms: number): void {
     const sender = this.#senders.get(id)
     if (sender !== undefined) sender.accepted(turn, Math.min(ms, sender.work.unsettled))
+    else this.#note(id, { accepted: ms })
   }
 
   failed(turn: Turn, id: string, ms: number): void {
     const sender = this.#senders.get(id)
     if (sender !== undefined) sender.failed(turn, Math.min(ms, sender.work.unsettled))
+    else this.#note(id, { failed: ms })
   }
 
   /** What the owner lets this agreement cost is used up: the job cannot go on. */
@@ -104,6 +117,7 @@ export class Paying {
   }
 
   close(turn: Turn, id: string): void {
+    this.#early.delete(id)
     this.#senders.get(id)?.close(turn)
   }
 
@@ -168,6 +182,12 @@ export class Paying {
       case SENDER_PREFIX: this.#index(Sender.restore(this.#senderParts, value)); break
       case SPENT_COMMITS_PREFIX: this.#senders.get(Commits.agreementOf(value))?.restorePage(value); break
     }
+  }
+
+  /** Only what was said to be worked can be judged, so only of that something is remembered. */
+  #note(id: string, { accepted = 0, failed = 0 }: { accepted?: number, failed?: number }): void {
+    const known = this.#early.get(id)
+    if (known !== undefined) this.#early.set(id, { total: known.total, accepted: known.accepted + accepted, failed: known.failed + failed })
   }
 
   get #senderParts(): { post: Parts['post'], timers: Parts['timers'], budget: Budget } {

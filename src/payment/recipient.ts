@@ -49,6 +49,8 @@ export type RecipientRecord = Earning & OfferedRecord & {
   refunded: Expected
   /** The payer has said its last word, and was told ours. */
   closed: boolean
+  /** The agreement has ended: until then what was signed is kept, however often the computer starts anew. */
+  keepUntilWallMs?: number
   /** The payer's last signed word: evidence of what it claims to have issued. */
   heard?: { state: PaymentState, signature: string }
 }
@@ -235,6 +237,16 @@ export class Recipient {
     this.#offered.refill(turn, secOf(turn.now))
     if (isLast || record.heard !== heard || this.#offered.record().next !== next) this.#save(turn)
     this.#answer(turn, undefined)
+  }
+
+  /** The agreement has ended: says until when its books are kept, which is decided once. */
+  retire(turn: Turn, keepMs: number): number {
+    const record = this.#record
+    if (record.keepUntilWallMs === undefined) {
+      record.keepUntilWallMs = turn.now.wallMs + keepMs
+      this.#save(turn)
+    }
+    return record.keepUntilWallMs
   }
 
   /** Everything of it leaves the disk; its winners stay until the chain has paid them. */

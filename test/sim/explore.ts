@@ -14,15 +14,16 @@ export function runSeed(seed: number, options: Omit<WorldOptions, 'checkers'> = 
 }
 
 /** The line that replays a failure. */
-export function replayLine(seed: number): string {
-  return `npm run sim:seeds -- --count 1 --from ${seed} --trace`
+export function replayLine(seed: number, options: { paying?: boolean } = {}): string {
+  return `npm run sim:seeds -- --count 1 --from ${seed}${options.paying === true ? ' --paying' : ''} --trace`
 }
 
-/** Smaller scenarios, each lacking one thing: a fault, a job, a failing task, the losses of its network. */
+/** Smaller scenarios, each lacking one thing: a fault, a job, a failing task, a cheat, the losses of its network. */
 function * smaller(scenario: Scenario): Generator<Scenario> {
   for (let i = 0; i < scenario.faults.length; i++) yield { ...scenario, faults: scenario.faults.toSpliced(i, 1) }
   if (scenario.jobs.length > 1) for (let i = 0; i < scenario.jobs.length; i++) yield { ...scenario, jobs: scenario.jobs.toSpliced(i, 1) }
   for (const [i, job] of scenario.jobs.entries()) if (job.tasks > 1) yield { ...scenario, jobs: scenario.jobs.with(i, { ...job, tasks: Math.ceil(job.tasks / 2), failing: job.failing.filter((index) => index < Math.ceil(job.tasks / 2)) }) }
+  for (const [i, peer] of scenario.peers.entries()) if (peer.behaviour.kind !== 'honest') yield { ...scenario, peers: scenario.peers.with(i, { ...peer, behaviour: { kind: 'honest' } }) }
   if (scenario.link.loss > 0) yield { ...scenario, link: { ...scenario.link, loss: 0 } }
   if (scenario.link.duplicate > 0) yield { ...scenario, link: { ...scenario.link, duplicate: 0 } }
 }

@@ -9,7 +9,8 @@ import { SENDER_PREFIX } from '../../payment/sender.ts'
 import type { SenderRecord } from '../../payment/sender.ts'
 import { earnsHonestly, paysHonestly } from '../behaviour.ts'
 import type { Computer } from '../computer.ts'
-import type { Checker, WorldView } from '../observation.ts'
+import { leaseKey } from '../../job/lease.ts'
+import type { Checker, Observation, WorldView } from '../observation.ts'
 
 function put<T>(writes: readonly Write[], prefix: string): T[] {
   return writes.flatMap((write) => write.kind === 'put' && write.key.startsWith(prefix) ? [write.value as StoredRecord & T] : [])
@@ -22,16 +23,19 @@ function put<T>(writes: readonly Write[], prefix: string): T[] {
  */
 export function withinExposure(): Checker {
   const most = new Map<string, number>()
+  const acceptedMs = accepting()
   return {
     name: 'within exposure',
     observe(observation) {
       if (observation.kind !== 'stepped') return undefined
       const { computer, writes } = observation
       const { name, spec: { behaviour } } = computer
+      const accepted = acceptedMs(observation)
       for (const { agreement, terms, work, issued } of paysHonestly(behaviour) ? put<SenderRecord>(writes, SENDER_PREFIX) : []) {
         const value = expectedOf(terms)
-        const loss = BigInt(issued) * value - priceOf(terms, work.accepted)
-        const declared = payerExposure(terms, work.unsettled + work.failed).expected + value
+        const good = Math.min(accepted(agreement), totalOf(work))
+        const loss = BigInt(issued) * value - priceOf(terms, good)
+        const declared = payerExposure(terms, totalOf(work) - good).expected + value
         if (loss > declared) return `${name} paid ${toWei(loss)} wei under ${agreement} for work that it did not accept, and was told ${toWei(declared)}`
       }
       for (const { agreement, terms, work, tickets } of earnsHonestly(behaviour) ? put<RecipientRecord>(writes, RECIPIENT_PREFIX) : []) {
@@ -43,6 +47,22 @@ export function withinExposure(): Checker {
       }
       return undefined
     }
+  }
+}
+
+/** Run times of the results that a requester accepted, by agreement, from what was revealed to it and what it said: not from its own books. */
+function accepting(): (step: Observation & { kind: 'stepped' }) => (agreement: string) => number {
+  const revealed = new Map<string, number>()
+  const sums = new Map<string, number>()
+  return ({ event, step }) => {
+    if (event.kind === 'message' && event.message.kind === 'reveal' && !revealed.has(leaseKey(event.message.receipt))) revealed.set(leaseKey(event.message.receipt), event.message.receipt.usage.wallMs)
+    for (const effect of step.effects) {
+      if (effect.kind !== 'send' || effect.message.kind !== 'verdict' || effect.message.verdict !== 'accepted') continue
+      const { agreement } = effect.message
+      sums.set(agreement, (sums.get(agreement) ?? 0) + (revealed.get(leaseKey(effect.message)) ?? 0))
+      revealed.set(leaseKey(effect.message), 0)
+    }
+    return (agreement) => sums.get(agreement) ?? 0
   }
 }
 
@@ -107,12 +127,18 @@ export function lastWordsAgree(): Checker {
       for (const { agreement, provider, state, issued, acknowledged } of put<SenderRecord>(observation.writes, SENDER_PREFIX)) {
         const host = world.computerOf(provider)
         if (state.kind !== 'closed' || !state.agreed || host === undefined || !paysHonestly(observation.computer.spec.behaviour) || !earnsHonestly(host.spec.behaviour)) continue
-        const credited = (host.disk.get(RECIPIENT_PREFIX + agreement) as RecipientRecord | undefined)?.tickets
-        if (credited !== issued || acknowledged?.state.tickets !== issued) return `${observation.computer.name} closed ${agreement} after ${issued} tickets, its provider holds ${credited} and had said ${acknowledged?.state.tickets}`
+        const theirs = host.disk.get(RECIPIENT_PREFIX + agreement) as RecipientRecord | undefined
+        if (theirs?.tickets !== issued || acknowledged?.state.tickets !== issued) return `${observation.computer.name} closed ${agreement} after ${issued} tickets, its provider holds ${theirs?.tickets} and had said ${acknowledged?.state.tickets}`
+        const paid = BigInt(issued) * expectedOf(theirs.terms)
+        if (isUncapped(observation.computer) && paid < priceOf(theirs.terms, theirs.work.accepted)) return `${observation.computer.name} closed ${agreement} having paid ${toWei(paid)} wei, and accepted work for ${toWei(priceOf(theirs.terms, theirs.work.accepted))}`
       }
       return undefined
     }
   }
+}
+
+function isUncapped({ spec: { money } }: Computer): boolean {
+  return money?.jobCapGwei === undefined && money?.dayCapGwei === undefined
 }
 
 function unfinished(world: WorldView): string | undefined {
