@@ -46,7 +46,7 @@ export class Access {
   }
 
   #asRequester(peer: string, cid: string, agreementId: string): boolean {
-    return this.#peer.hosting.resultsFor(agreementId, peer).includes(cid)
+    return this.#peer.hosting.book.resultsFor(agreementId, peer).includes(cid)
   }
 }
 

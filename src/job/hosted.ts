@@ -52,6 +52,13 @@ export class HostedBook {
     return this.#hosted.get(id)
   }
 
+  /** Contents of the results committed under an agreement: its requester may read them. */
+  resultsFor(agreement: string, requester: string): string[] {
+    const hosted = this.#hosted.get(agreement)
+    if (hosted === undefined || hosted.agreement.requester !== requester) return []
+    return [...hosted.leases.values()].flatMap(({ state }) => state.kind === 'committed' || state.kind === 'revealed' ? [state.receipt.result.content] : [])
+  }
+
   values(): Hosted[] {
     return [...this.#hosted.values()]
   }

@@ -72,13 +72,6 @@ export class Hosting {
     return this.book.values().map(({ id, agreement, leases }) => ({ id, agreement, leases: leases.size }))
   }
 
-  /** Contents of the results committed under an agreement: its requester may read them. */
-  resultsFor(agreement: string, requester: string): string[] {
-    const hosted = this.book.get(agreement)
-    if (hosted === undefined || hosted.agreement.requester !== requester) return []
-    return [...hosted.leases.values()].flatMap(({ state }) => state.kind === 'committed' || state.kind === 'revealed' ? [state.receipt.result.content] : [])
-  }
-
   agreement(id: string): Agreement | undefined {
     return this.book.get(id)?.agreement
   }
