@@ -91,6 +91,7 @@ export class Bidder {
     if (!known.terms.some((terms) => termsHash(turn.hasher, terms) === asked)) return refused('E_AGREEMENT_TERMS', 'the terms are not those of its bid')
     if (offer.payer !== undefined && agreement.requesterAddress !== offer.payer.address) return refused('E_AGREEMENT_PARTY', 'somebody else would pay')
     if (agreement.expiresWallMs + PARAMS.clockSkewMs <= turn.now.wallMs || agreement.createdWallMs > turn.now.wallMs + PARAMS.clockSkewMs) return refused('E_AGREEMENT_TIME', 'the agreement is over or in the future: check the clocks')
+    if (!this.#earning.covers(agreement.terms)) return refused('E_BOND_EXPOSED', 'its bond is behind other agreements by now')
     const decision = this.#decide(turn, offer, side, standing)
     if (decision.kind === 'decline') return refused(decision.code, decision.message)
     return decision.slots < agreement.slots ? refused('E_HOST_BUSY', `has room for ${decision.slots} tasks, not ${agreement.slots}`) : { kind: 'fits', offer }

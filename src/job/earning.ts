@@ -147,6 +147,13 @@ export class Earning {
     return { bondWei, exposureWei }
   }
 
+  /** Bids reserve nothing: whether the bond still stands behind these terms, now that they are proposed. */
+  covers(terms: Terms): boolean {
+    if (terms.mode === 'free' || terms.prepayCapWei === 0n) return true
+    const { bondWei, exposureWei } = this.bond
+    return exposureWei + terms.prepayCapWei <= bondWei
+  }
+
   open(turn: Turn, { id, agreement }: Hosted): void {
     const { terms, job, requester, requesterAddress, payee } = agreement
     if (terms.mode === 'free' || this.#recipients.has(id)) return
