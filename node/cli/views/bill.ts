@@ -36,7 +36,9 @@ export function priceView({ asset, coreHourWei, gibHourWei, gpuHourWei, unitMs, 
       ['coreHour', `${money(coreHourWei)} for one processor core for an hour`],
       ['gibHour', `${money(gibHourWei)} for one GiB of memory for an hour`],
       ['gpuHour', `${money(gpuHourWei)} for one graphics card for an hour`],
-      ['paid', `by tickets of ${duration(unitMs)} of work each; ${Math.round(holdback * PERCENT)} % is held back until a result matches, ${Math.round(refund * PERCENT)} % of what failed work was paid goes back`]
+      ['paid', `by a ticket for each ${duration(unitMs)} of work of a task`],
+      ['held back', `${Math.round(holdback * PERCENT)} %, until a result matches`],
+      ['refunded', `${Math.round(refund * PERCENT)} % of what failed work was paid`]
     ], view),
     '',
     ...remark('change it: price coreHour=20000gwei. Bids from then on ask it; what is agreed keeps its price', view)

@@ -16,8 +16,13 @@ function percent(share: number): string {
   return `${share > 0 ? '+' : ''}${Math.abs(share) < 0.1 ? (share * 100).toFixed(1) : Math.round(share * 100)} %`
 }
 
-function spread(deviation: number): string {
-  return deviation === 0 ? '' : `; by luck alone ${percent(deviation).replace('+', '±')} is to be expected, seldom more than ${percent(USUAL * deviation).replace('+', '±')}`
+/** What luck alone does to a sum. */
+function spread(deviation: number): [string, Cell][] {
+  return deviation === 0 ? [] : [['luck', `${percent(deviation).replace('+', '±')} is to be expected, seldom more than ${percent(USUAL * deviation).replace('+', '±')}`]]
+}
+
+function wins(mean: number): string {
+  return mean >= 10 ? groupDigits(Math.round(mean)) : String(Number(mean.toPrecision(2)))
 }
 
 function alarm(kind: string): Cell | undefined {
@@ -33,19 +38,21 @@ export function ticketsView({ asset, received, issued, winners, sinceWallMs }: T
     const wrong = alarm(received.alarm)
     lines.push(view.paint('bold', 'received'), ...fields([
       ['tickets', `${groupDigits(received.tickets)}, worth ${money(received.expectedWei)} on average`],
-      ['won', `${plural(received.wins, 'ticket')} of ${received.expectedWins.toFixed(1)} expected: ${money(received.wonWei)}, ${percent(received.off)} of the average${spread(received.deviation)}`],
+      ['won', `${plural(received.wins, 'ticket')} of ${wins(received.expectedWins)} expected: ${money(received.wonWei)}, ${percent(received.off)} of the average`],
+      ...spread(received.deviation),
       ['redeemed', `${plural(received.redeemed, 'winner')}, ${money(received.redeemedWei)} for ${amount(received.gasWei)} of gas`],
       ['on the way', `${plural(received.pending, 'winner')}, ${money(received.pendingWei)}`],
       ...received.lost === 0 ? [] : [['lost', { text: `${plural(received.lost, 'winner')}, ${money(received.lostWei)}: never paid`, style: 'red' }] as [string, Cell]],
-      ...wrong === undefined ? [] : [['luck', wrong] as [string, Cell]]
+      ...wrong === undefined ? [] : [['alarm', wrong] as [string, Cell]]
     ], view))
   }
   if (issued.tickets > 0) {
     const wrong = alarm(issued.alarm)
     lines.push(...lines.length > 1 ? [''] : [], view.paint('bold', 'issued'), ...fields([
       ['tickets', `${groupDigits(issued.tickets)}, costing ${money(issued.expectedWei)} on average`],
-      ['drawn', `${plural(issued.redeemed, 'winner')} of ${issued.expectedWins.toFixed(1)} expected took ${money(issued.redeemedWei)} from the deposit${spread(issued.deviation)}`],
-      ...wrong === undefined ? [] : [['luck', wrong] as [string, Cell]]
+      ['drawn', `${plural(issued.redeemed, 'winner')} of ${wins(issued.expectedWins)} expected took ${money(issued.redeemedWei)} from the deposit`],
+      ...spread(issued.deviation),
+      ...wrong === undefined ? [] : [['alarm', wrong] as [string, Cell]]
     ], view), ...remark('winners of others may be redeemed days later, or never', view))
   }
   if (winners.length > 0) {

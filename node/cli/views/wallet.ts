@@ -18,7 +18,7 @@ export function due(wallMs: number, view: View): string {
 export function walletView(wallet: Wallet, view: View): string[] {
   const { asset, balances, chain } = wallet
   const money = (wei: string): string => amount(wei, asset)
-  const state: Cell = chain.state === 'up' ? { text: `seen, block ${chain.blockNumber}`, style: 'green' } : { text: clean(`not seen: ${chain.message} (${chain.code})`), style: 'red' }
+  const state: Cell = chain.state === 'up' ? { text: `seen, block ${chain.blockNumber}`, style: 'green' } : { text: clean(`not seen (${chain.code}): ${chain.message}`), style: 'red' }
   const rows: [string, Cell][] = [['address', { text: wallet.address, style: 'cyan' }]]
   if (wallet.payee !== wallet.address) rows.push(['earnings go to', wallet.payee])
   rows.push(['chain', `${wallet.mode}, id ${wallet.chainId}, broker ${wallet.contract}`], ['', state])
