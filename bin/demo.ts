@@ -1,18 +1,40 @@
 /** `npm run demo`: five nodes on this machine render a picture together, for money on a chain of their own. See node/demo. */
+import { constants } from 'node:fs'
+import { access } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
-import { join } from 'node:path'
 import { toErrorShape } from '../src/errors.ts'
 import { commandsOf } from '../node/cli/commands/index.ts'
+import { UsageError } from '../node/cli/usage-error.ts'
 import { runDemo } from '../node/demo/demo.ts'
 import { DEMO_PRICES } from '../node/demo/prices.ts'
 import { runRepl } from '../node/repl/index.ts'
 
 /** Rays a pixel: 45 s of one core a picture. */
 const SAMPLES = 24
+const MAX_SAMPLES = 4096
 /** What a shell shows of a program that Ctrl-C ended. */
 const INTERRUPTED = 130
+const USAGE = 2
+const OPTIONS = 'Options: --free (nothing is paid), --samples N, --out FILE, --no-repl'
 
-const { values } = parseArgs({ options: { out: { type: 'string', default: 'hearth-demo.png' }, samples: { type: 'string' }, free: { type: 'boolean', default: false }, repl: { type: 'boolean', default: process.stdin.isTTY && process.stdout.isTTY } }, allowNegative: true })
+interface Wanted { free: boolean, samples: number, out: string, repl: boolean }
+
+/** Says what is wrong with it now, and not when the picture is done. */
+async function readArguments(): Promise<Wanted> {
+  try {
+    const { values: { out, free, repl, samples: text } } = parseArgs({ options: { out: { type: 'string', default: 'hearth-demo.png' }, samples: { type: 'string' }, free: { type: 'boolean', default: false }, repl: { type: 'boolean', default: process.stdin.isTTY && process.stdout.isTTY } }, allowNegative: true })
+    const samples = text === undefined ? SAMPLES : Number(text)
+    if (!Number.isInteger(samples) || samples < 1 || samples > MAX_SAMPLES) throw new UsageError('E_ARGUMENT_VALUE', `--samples ${text} is no number of rays a pixel`, `Write one from 1 to ${MAX_SAMPLES}`)
+    const folder = dirname(resolve(out))
+    await access(folder, constants.W_OK).catch((err: unknown) => { throw new UsageError('E_ARGUMENT_VALUE', `nothing can be written to ${folder}`, 'Choose another place for the picture with --out', { cause: err }) })
+    return { out, free, repl, samples }
+  } catch (err) {
+    if (err instanceof UsageError) throw err
+    throw new UsageError('E_ARGUMENT_VALUE', err instanceof Error ? err.message : String(err), OPTIONS, { cause: err })
+  }
+}
+
 const abort = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
@@ -23,15 +45,16 @@ for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
 }
 
 try {
+  const { free, samples, out, repl } = await readArguments()
   const report = await runDemo({
-    prices: values.free ? undefined : DEMO_PRICES,
-    png: values.out,
-    scene: { samples: values.samples === undefined ? SAMPLES : Number(values.samples) },
+    prices: free ? undefined : DEMO_PRICES,
+    png: out,
+    scene: { samples },
     stdout: process.stdout,
     stderr: process.stderr,
     signal: abort.signal,
     afterwards: async (requester) => {
-      if (!values.repl) return
+      if (!repl) return
       await runRepl({ api: requester.api, commands: commandsOf('repl', []), input: process.stdin, output: process.stdout, env: process.env, cwd: process.cwd(), historyFile: join(requester.dataDir, 'history'), colour: true, signal: abort.signal })
     }
   })
@@ -40,5 +63,5 @@ try {
 } catch (err) {
   const { code, message, hint } = toErrorShape(err)
   console.error(`error ${code}: ${message}${hint === '' ? '' : `\nhint: ${hint}`}`)
-  process.exitCode = 1
+  process.exitCode = err instanceof UsageError ? USAGE : 1
 }

@@ -27,8 +27,10 @@ export interface Earnings {
   readonly redeemed: number
   readonly redeemedWei: bigint
   readonly gasWei: bigint
-  /** Price of work that was never accepted, less what was paid for it. */
+  /** Price of work that was never accepted, less what was due for it: the share held back. */
   readonly forfeited: Expected
+  /** Paid ahead of work that did not come any more, and what the last ticket was above what was due. */
+  readonly ahead: Expected
 }
 
 export interface Audit {
@@ -63,6 +65,7 @@ export function audit({ payer, providers, before, after }: Evidence): Audit {
     if (earned === undefined) continue
     compareBooks(sums, payer, providers[i] ?? payer)
     const [was, is] = [before, after].map(({ accounts }) => accounts.get(address) ?? NOBODY) as [typeof NOBODY, typeof NOBODY]
+    sums.equal(`what ${name} is owed`, { words: 'due and not paid', value: earned.ahead < 0n ? -earned.ahead : 0n }, { words: 'should be', value: 0n })
     sums.equal(`${name}'s winners`, { words: 'won', value: earned.wonWei }, { words: 'redeemed', value: earned.redeemedWei })
     sums.equal(`${name}'s credit in the contract`, { words: 'it grew by', value: is.creditWei - was.creditWei }, { words: 'redeemed', value: earned.redeemedWei })
     sums.equal(`${name}'s gas`, { words: 'its coin shrank by', value: was.coinWei - is.coinWei }, { words: 'the receipts say', value: earned.gasWei })
@@ -77,13 +80,14 @@ export function audit({ payer, providers, before, after }: Evidence): Audit {
   return { earnings, depositBeforeWei, depositAfterWei, checked: sums.checked, disagreements: sums.disagreements }
 }
 
-/** What the payer signed for under each agreement is what its provider credited. */
+/** What the payer signed for, and took as right, under each agreement is what its provider credited and was told. */
 function compareBooks(sums: Comparison, payer: Party, provider: Party): void {
   const earned = new Map(provider.books.earned.map((record) => [record.agreement, record]))
   for (const record of payer.books.paid) {
     if (record.provider !== provider.peer) continue
     const credited = earned.get(record.agreement)
     sums.equal(`tickets to ${provider.name}`, { words: `${payer.name} signed`, value: record.issued }, { words: `${provider.name} credited`, value: credited?.tickets ?? 0 })
+    sums.equal(`accepted work of ${provider.name}, ms`, { words: `${payer.name} took`, value: record.work.accepted }, { words: `${provider.name} was told`, value: credited?.work.accepted ?? 0 })
     sums.equal(`expected value to ${provider.name}`, { words: 'paid', value: BigInt(record.issued) * expectedOf(record.terms) }, { words: 'credited', value: credited === undefined ? 0n : BigInt(credited.tickets) * expectedOf(credited.terms) })
   }
 }
@@ -92,6 +96,8 @@ function earningsOf(payer: Party, { name, peer, address, books }: Party, { redem
   const paid = payer.books.paid.filter(({ provider }) => provider === peer)
   const mine = redemptions.filter(({ payee }) => payee === address)
   const sum = <T>(list: readonly T[], of: (one: T) => bigint): bigint => list.reduce((total, one) => total + of(one), 0n)
+  const paidInAll = sum(paid, ({ issued, terms }) => BigInt(issued) * expectedOf(terms))
+  const due = sum(paid, ({ terms, work }) => dueFor(terms, work, 0))
   const means = books.earned.map(({ tickets, terms }) => ({ mean: tickets * chanceOf(terms.winProb), chance: chanceOf(terms.winProb) }))
   return {
     name,
@@ -105,6 +111,7 @@ function earningsOf(payer: Party, { name, peer, address, books }: Party, { redem
     redeemed: mine.length,
     redeemedWei: sum(mine, ({ faceValueWei }) => faceValueWei),
     gasWei: gasWei.get(address) ?? 0n,
-    forfeited: sum(paid, ({ terms, work }) => priceOf(terms, totalOf(work)) - dueFor(terms, work, 0))
+    forfeited: sum(paid, ({ terms, work }) => priceOf(terms, totalOf(work))) - due,
+    ahead: paidInAll - due
   }
 }

@@ -24,11 +24,13 @@ export class Meter {
   /** Looks until `signal` aborts. */
   async run(out: Out, signal: AbortSignal): Promise<void> {
     let saidMonoMs = performance.now()
+    let isDark = false
     while (!signal.aborted) {
       try {
         const [books, confirmed] = await Promise.all([readBooks(this.#dataDir), this.#chain.confirmed()])
         const redeemed = [...confirmed.values()].reduce((sum, count) => sum + count, 0)
         this.#line = `${ether(spentWei(books))} ether paid so far, in expectation, with ${books.paid.reduce((sum, { issued }) => sum + issued, 0)} tickets; ${redeemed} of them were redeemed`
+        isDark = false
         if (!out.live && performance.now() - saidMonoMs > SAY_EVERY_MS) {
           saidMonoMs = performance.now()
           out.note(() => [this.#line ?? ''])
@@ -36,7 +38,8 @@ export class Meter {
         await delay(LOOK_EVERY_MS, undefined, { signal })
       } catch (err) {
         // it is an extra while the job runs: the audit at the end reads everything again, and says what is wrong
-        if (!signal.aborted) out.note(() => [`the money cannot be seen just now: ${err instanceof Error ? err.message : String(err)}`])
+        if (!signal.aborted && !isDark) out.note(() => [`the money cannot be seen just now: ${err instanceof Error ? err.message : String(err)}`])
+        isDark = true
         await delay(LOOK_EVERY_MS, undefined, { signal }).catch(() => undefined)
       }
     }

@@ -15,7 +15,7 @@ export function ether(wei: bigint): string {
 export interface Fates { readonly caught: readonly string[], readonly lost: readonly string[] }
 
 /** Who earned what, in expectation and in fact, and whether it is what the chain says. */
-export function moneyLines(audit: Audit, coreHourWei: bigint, { caught, lost }: Fates, view: View): string[] {
+export function moneyLines(audit: Audit, coreHourWei: bigint, fates: Fates, view: View): string[] {
   const { earnings, depositBeforeWei, depositAfterWei } = audit
   const sum = (of: (one: Earnings) => bigint): bigint => earnings.reduce((total, one) => total + of(one), 0n)
   const count = (of: (one: Earnings) => number): number => earnings.reduce((total, one) => total + of(one), 0)
@@ -28,13 +28,20 @@ export function moneyLines(audit: Audit, coreHourWei: bigint, { caught, lost }: 
   const right = (title: string): { title: string, align: 'right' } => ({ title, align: 'right' })
   return [
     view.paint('bold', 'Who earned what (ether)'),
-    ...table([{ title: 'node' }, ...['core-s', 'a core-hour', 'tickets', 'expected', 'winners', 'won', 'redeemed', 'gas', 'not paid'].map(right)], [...rows, all], view),
+    ...table([{ title: 'node' }, ...['core-s', 'a core-hour', 'tickets', 'expected', 'winners', 'won', 'redeemed', 'gas', 'held back'].map(right)], [...rows, all], view),
     '',
     `${count(({ winners }) => winners)} tickets of ${count(({ tickets }) => tickets)} won, where ${mean.toFixed(1)} were to be expected, give or take ${deviation.toFixed(1)}: the luck of two minutes; over many jobs it evens out.`,
-    ...earnings.flatMap(({ name, forfeited }) => caught.includes(name) ? [`${name} lied: ${ether(toWei(forfeited))} ether, held back until its results matched, stay with you.`] : lost.includes(name) ? [`${name} died with work that nobody saw: ${ether(toWei(forfeited))} ether stay with you. Back again, it redeemed what it had won.`] : []),
+    ...earnings.flatMap(({ name, forfeited }) => fateLine(name, toWei(forfeited), fates)),
+    `Of what was paid, ${ether(toWei(sum(({ ahead }) => ahead)))} were ahead of work that came no more: about a unit of one core-second a provider, which is what you risk with each.`,
     `Your deposit: ${ether(depositBeforeWei)} ether before, ${ether(depositAfterWei)} after; the chain moved for winners only.`,
     ...verdictLines(audit, view), ''
   ]
+}
+
+function fateLine(name: string, forfeitedWei: bigint, { caught, lost }: Fates): string[] {
+  if (caught.includes(name)) return [`${name} lied: ${ether(forfeitedWei)} ether of its price, held back until its results matched, stay with you.`]
+  if (!lost.includes(name)) return []
+  return [`${name} was killed${forfeitedWei === 0n ? '' : `: ${ether(forfeitedWei)} ether, held back for work that nobody saw, stay with you`}. Back again, it said where it stood and redeemed what it had won.`]
 }
 
 function verdictLines({ checked, disagreements }: Audit, view: View): string[] {

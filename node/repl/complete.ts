@@ -3,6 +3,7 @@ import { homedir } from 'node:os'
 import { resolve } from 'node:path'
 import type { NodeApi } from '../api/contract.ts'
 import { shortId } from '../cli/ids.ts'
+import { CAP_KEYS, NO_CAP, PRICE_KEYS } from '../cli/money-keys.ts'
 import { GLOBAL_OPTIONS, SHELL_OPTIONS } from '../cli/options.ts'
 import { SHARE_KEYS, SHARE_NAMES } from '../cli/share-keys.ts'
 import { ERROR_FAMILIES } from '../cli/topics/errors.ts'
@@ -54,6 +55,7 @@ async function candidatesFor(before: readonly string[], typed: string, source: C
   const waiting = optionOf(rest.at(-1), table)
   if (waiting !== undefined) return optionValues(waiting, typed, source)
   if (command.name === 'share') return shareCandidates(rest, typed)
+  if (command.name === 'price' || command.name === 'caps') return moneyCandidates(command.name, typed)
   const position = positionOf(rest, table)
   const spec = command.positionals[position] ?? command.positionals.findLast(({ rest }) => rest === true)
   return spec === undefined ? [] : positionalValues(spec, typed, source)
@@ -100,6 +102,13 @@ function shareCandidates(rest: readonly string[], typed: string): Candidate[] {
   if (named === undefined) return SHARE_NAMES.map((name) => ({ text: `${name}=`, open: true }))
   const { values = [] }: ShareKey = SHARE_KEYS[named]
   return plainOf(values.map((value) => equals > 0 ? `${named}=${value}` : value))
+}
+
+function moneyCandidates(name: 'price' | 'caps', typed: string): Candidate[] {
+  const keys = name === 'price' ? PRICE_KEYS : CAP_KEYS
+  const key = keys.find((one) => typed.startsWith(`${one}=`))
+  if (key !== undefined) return name === 'caps' ? [{ text: `${key}=${NO_CAP}` }] : []
+  return keys.map((one) => ({ text: `${one}=`, open: true }))
 }
 
 /** Entries of the folder that is being typed; hidden ones only when asked for. */

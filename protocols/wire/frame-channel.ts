@@ -12,6 +12,8 @@ export interface ChannelLimits {
   maxQueuedBytes: number
   /** A channel unused for this long closes its stream; the next frame opens it again. */
   idleCloseMs: number
+  /** What leaves together is at most this, where a frame is smaller than a usual batch: a stream takes no more at once. */
+  maxBatchBytes?: number
 }
 
 export interface ChannelEvents {
@@ -142,11 +144,12 @@ export class FrameChannel {
 
   /** At least one frame, and more while they fit one batch. Their bytes count as queued until they are sent. */
   #takeBatch(): Uint8Array[] {
+    const maxBatchBytes = Math.min(BATCH_BYTES, this.#limits.maxBatchBytes ?? BATCH_BYTES)
     let bytes = 0
     let count = 0
     for (const frame of this.#queue) {
       bytes += frame.byteLength
-      if (count > 0 && bytes > BATCH_BYTES) break
+      if (count > 0 && bytes > maxBatchBytes) break
       count++
     }
     return this.#queue.splice(0, count)

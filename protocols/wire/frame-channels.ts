@@ -79,7 +79,7 @@ export class FrameChannels {
     if (this.#channels.size >= this.#init.maxPeers) this.#sweepIdle()
     if (this.#channels.size >= this.#init.maxPeers) throw new WireError('E_QUEUE_FULL', `${this.#init.maxPeers} peers have a channel already`)
     const { network, protocolId, openTimeoutMs, channel, events } = this.#init
-    const created = new FrameChannel(peer, channel, events, () => openFrames(network, peer, protocolId, this.#limits, AbortSignal.timeout(openTimeoutMs)), () => {
+    const created = new FrameChannel(peer, { ...channel, maxBatchBytes: this.#init.limits.maxFrameBytes }, events, () => openFrames(network, peer, protocolId, this.#limits, AbortSignal.timeout(openTimeoutMs)), () => {
       // peers come and go: one that has nothing open and nothing waiting costs nothing
       if (created.empty && this.#channels.get(key) === created) this.#channels.delete(key)
     })

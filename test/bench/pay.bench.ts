@@ -62,7 +62,7 @@ try {
     await devnet.give(statuses.map(({ address }) => ({ address, coinWei: ether, depositWei: ether, bondWei: ether, jobBondWei: ether })))
   })
   const compare = (name: string, a: number, b: number, digits: number): void => {
-    row(name, `${(b / a).toFixed(2)}`, `${b.toFixed(digits)} ms with payment, ${a.toFixed(digits)} ms without; target under ${MAX_GROWTH}`)
+    row(name, (b / a).toFixed(2), `${b.toFixed(digits)} ms with payment, ${a.toFixed(digits)} ms without; target under ${MAX_GROWTH}`)
   }
   compare('submit to result, 1 replica, median', free.latencyMs, paid.latencyMs, 0)
   compare('submit to result, 3 replicas, median', free.latency3Ms, paid.latency3Ms, 0)

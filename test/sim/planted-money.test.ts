@@ -79,7 +79,7 @@ function lossy(seed: number): Scenario {
   return { ...scenario, faults, link: { ...scenario.link, loss: 0.4, maxMs: scenario.link.minMs } }
 }
 
-const apply = Broker.prototype.apply
+const apply = Reflect.get(Broker.prototype, 'apply') as typeof Broker.prototype.apply
 plant('a contract that loses a wei of each winner', 'money conserved', {
   patch: replaced(Broker.prototype, 'apply', { value(this: Broker, tx: Parameters<typeof apply>[0], nowSec: number) {
     const refusal = apply.call(this, tx, nowSec)
@@ -105,7 +105,7 @@ plant('a budget that a crash resets', 'within caps', { scenario: capped, ...tamp
 
 plant('winners that a restart does not redeem', 'winners are paid', tampered((step, event) => event.kind === 'start' ? { ...step, effects: step.effects.filter(({ kind }) => kind !== 'redeem') } : step))
 
-plant('a payer that pays failures in full', 'within exposure', { patch: replaced(Paying.prototype, 'failed', { value: Paying.prototype.accepted }) })
+plant('a payer that pays failures in full', 'within exposure', { patch: replaced(Paying.prototype, 'failed', { value(this: Paying, ...judged: Parameters<Paying['accepted']>) { this.accepted(...judged) } }) })
 
 for (const checker of ['within exposure', 'each stops']) {
   plant('a host that never looks whether it was paid', checker, { patch: () => {

@@ -1,7 +1,7 @@
 const WEI_DIGITS = 18
 const SHOWN_DIGITS = 6
-/** Digits after the point that an amount is shown with. */
-const SIGNIFICANT = 5
+/** Digits that an amount is shown with; what follows is cut. JSON has all. */
+const SIGNIFICANT = 6
 const COIN_UNITS: readonly (readonly [string, number])[] = [['eth', 18], ['gwei', 9], ['wei', 0]]
 
 /** What an amount is of, as the node says it. */
@@ -23,11 +23,12 @@ function cut(units: bigint, decimals: number): string {
   const whole = digits.slice(0, at)
   const fraction = digits.slice(at)
   const zeros = whole === '0' ? /^0*/.exec(fraction)?.[0].length ?? 0 : 0
-  const kept = fraction.slice(0, zeros + SIGNIFICANT).replace(/0+$/, '')
+  const room = whole === '0' ? zeros + SIGNIFICANT : Math.max(0, SIGNIFICANT - whole.length)
+  const kept = fraction.slice(0, room).replace(/0+$/, '')
   return kept === '' ? whole : `${whole}.${kept}`
 }
 
-/** `20000000000000` -> `20000 gwei`: in the unit that reads best, cut after five digits behind the point. What is below zero has its sign. */
+/** `20000000000000` -> `20000 gwei`: in the unit that reads best, cut after six digits. What is below zero has its sign. */
 export function amount(wei: string | bigint, asset: AssetView = { kind: 'coin' }): string {
   const value = BigInt(wei)
   const sign = value < 0n ? '-' : ''

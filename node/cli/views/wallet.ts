@@ -1,0 +1,65 @@
+import type { Exposed, LockedBucket, MoneyMoved, Wallet, Withdrawal } from '../../api/money.ts'
+import { fields } from '../term/table.ts'
+import { clean, plural, wrap } from '../term/text.ts'
+import { duration } from '../term/time.ts'
+import { amount } from './money.ts'
+import { remark } from './remark.ts'
+import type { Cell } from '../term/table.ts'
+import type { View } from '../term/view.ts'
+
+export const BUCKET_WORDS: Readonly<Record<LockedBucket | 'earnings', string>> = { deposit: 'deposit', bond: 'bond', jobs: 'job bond', earnings: 'earnings' }
+
+/** `in 2 h (2026-01-15 14:00 UTC)` */
+export function due(wallMs: number, view: View): string {
+  const when = new Date(wallMs).toISOString().slice(0, 16).replace('T', ' ')
+  return wallMs > view.nowWallMs ? `in ${duration(wallMs - view.nowWallMs)} (${when} UTC)` : `since ${when} UTC`
+}
+
+export function walletView(wallet: Wallet, view: View): string[] {
+  const { asset, balances, chain } = wallet
+  const money = (wei: string): string => amount(wei, asset)
+  const state: Cell = chain.state === 'up' ? { text: `seen, block ${chain.blockNumber}`, style: 'green' } : { text: clean(`not seen (${chain.code}): ${chain.message}`), style: 'red' }
+  const rows: [string, Cell][] = [['address', { text: wallet.address, style: 'cyan' }]]
+  if (wallet.payee !== wallet.address) rows.push(['earnings go to', wallet.payee])
+  rows.push(['chain', `${wallet.mode}, id ${wallet.chainId}, broker ${wallet.contract}`], ['', state])
+  if (balances !== undefined) {
+    rows.push(
+      ['coin', `${wallet.stale ? 'unknown now' : amount(balances.coin)}, free: it pays gas${balances.tokens === undefined ? ' and what you fund' : ''}`],
+      ...balances.tokens === undefined ? [] : [['tokens', money(balances.tokens)] as [string, Cell]],
+      ['deposit', `${money(balances.deposit)}, winners of providers are paid from it`],
+      ['bond', `${money(balances.bond)}, burns if the deposit cannot pay a winner`],
+      ['job bond', `${money(balances.jobs)}, stands behind work here; ${money(wallet.exposed.bondBehindWei)} of it behind running agreements${balances.reserved === '0' ? '' : `, ${money(balances.reserved)} reserved for refunds`}`],
+      ['earnings', `${money(balances.credit)}, to withdraw`]
+    )
+  }
+  const { winners, winnersWei, transactions } = wallet.pending
+  if (winners > 0) rows.push(['on the way', `${money(winnersWei)} in ${plural(winners, 'winner')} that the chain has not paid yet`])
+  if (transactions > 0) rows.push(['', `${plural(transactions, 'transaction')} under way`])
+  for (const unlock of wallet.unlocks) rows.push(['unlocking', unlock.due ? { text: `${money(unlock.amountWei)} of the ${BUCKET_WORDS[unlock.from]} can be withdrawn: withdraw ${unlock.from}`, style: 'green' } : `${money(unlock.amountWei)} of the ${BUCKET_WORDS[unlock.from]}, ${due(unlock.dueWallMs, view)}`])
+  rows.push(['at risk now', exposed(wallet.exposed.toProviders, 'paid ahead to', 'provider', money)], ['', exposed(wallet.exposed.fromRequesters, 'worked ahead for', 'requester', money)])
+  return [
+    ...fields(rows, view),
+    ...balances === undefined ? ['', ...wrap('The chain was not seen since the node started, so what is on it is not known.', view.width).map((line) => view.paint('red', line))] : [],
+    ...wallet.stale && balances !== undefined ? ['', ...wrap('These are not the balances of now: the chain does not answer. Nothing new is signed until it does.', view.width).map((line) => view.paint('yellow', line))] : [],
+    ...balances !== undefined && balances.deposit === '0' && balances.credit === '0' ? remark('to pay others: fund 0.1 eth, and bond 0.1 eth. `help money` explains both', view) : []
+  ]
+}
+
+function exposed({ agreements, expectedWei, worstWei }: Exposed, words: string, who: string, money: (wei: string) => string): string {
+  if (agreements === 0) return `nothing ${words} any ${who}`
+  return `${money(expectedWei)} ${words} ${plural(agreements, who)} on average; ${money(worstWei)} if all luck is against you`
+}
+
+export function movedView({ words, tx, blockNumber, feeWei }: MoneyMoved, view: View): string[] {
+  return [view.paint('green', `✓ ${clean(words)}`), view.paint('dim', `  transaction ${clean(tx)} in block ${blockNumber}, gas ${amount(feeWei)}`)]
+}
+
+export function withdrawalView(withdrawal: Withdrawal, asset: Wallet['asset'], view: View): string[] {
+  const { from, amountWei } = withdrawal
+  const what = `${amount(amountWei, asset)} of the ${BUCKET_WORDS[from]}`
+  switch (withdrawal.step) {
+    case 'asked': return [...movedView(withdrawal.moved, view), ...remark(`withdraw ${from} again ${due(withdrawal.dueWallMs, view)}: then it comes`, view)]
+    case 'waits': return [`${what} can be withdrawn ${due(withdrawal.dueWallMs, view)}`]
+    case 'withdrawn': return movedView(withdrawal.moved, view)
+  }
+}
