@@ -5,7 +5,7 @@ import { dirname, join, resolve } from 'node:path'
 import { parseArgs } from 'node:util'
 import { toErrorShape } from '../src/errors.ts'
 import { commandsOf } from '../node/cli/commands/index.ts'
-import { UsageError } from '../node/cli/usage-error.ts'
+import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, UsageError } from '../node/cli/usage-error.ts'
 import { runDemo } from '../node/demo/demo.ts'
 import { DEMO_PRICES } from '../node/demo/prices.ts'
 import { runRepl } from '../node/repl/index.ts'
@@ -13,9 +13,6 @@ import { runRepl } from '../node/repl/index.ts'
 /** Rays a pixel: 45 s of one core a picture. */
 const SAMPLES = 24
 const MAX_SAMPLES = 4096
-/** What a shell shows of a program that Ctrl-C ended. */
-const INTERRUPTED = 130
-const USAGE = 2
 const OPTIONS = 'Options: --free (nothing is paid), --samples N, --out FILE, --no-repl'
 
 interface Wanted { free: boolean, samples: number, out: string, repl: boolean }
@@ -39,7 +36,7 @@ const abort = new AbortController()
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP'] as const) {
   process.on(signal, () => {
     // whoever asks twice wants it now: what was started ends with this process
-    if (abort.signal.aborted) process.exit(INTERRUPTED)
+    if (abort.signal.aborted) process.exit(EXIT_INTERRUPTED)
     abort.abort()
   })
 }
@@ -58,10 +55,10 @@ try {
       await runRepl({ api: requester.api, commands: commandsOf('repl', []), input: process.stdin, output: process.stdout, env: process.env, cwd: process.cwd(), historyFile: join(requester.dataDir, 'history'), colour: true, signal: abort.signal })
     }
   })
-  if (report === undefined) process.exitCode = INTERRUPTED
-  else if (report.money !== undefined && (report.money.audit.disagreements.length > 0 || report.money.waiting.length > 0)) process.exitCode = 1
+  if (report === undefined) process.exitCode = EXIT_INTERRUPTED
+  else if (report.money !== undefined && (report.money.audit.disagreements.length > 0 || report.money.waiting.length > 0)) process.exitCode = EXIT_FAILED
 } catch (err) {
   const { code, message, hint } = toErrorShape(err)
   console.error(`error ${code}: ${message}${hint === '' ? '' : `\nhint: ${hint}`}`)
-  process.exitCode = err instanceof UsageError ? USAGE : 1
+  process.exitCode = err instanceof UsageError ? EXIT_USAGE : EXIT_FAILED
 }
