@@ -247,6 +247,7 @@ export class Earning {
     const recipient = this.#recipients.get(agreement)
     const account = recipient === undefined ? undefined : this.#accounts.get(recipient.earning.payer)
     const screened = recipient?.screen(hasher, { index, ticket }, account ?? { depositWei: 0n, bondWei: 0n }, now)
+    if (account === undefined && screened?.ok === false && screened.code === 'E_PAYER_BOND') return { code: 'E_CHAIN_UNSEEN', message: 'the chain has not said yet what stands behind its payer' }
     return screened === undefined || screened.ok ? undefined : screened
   }
 

@@ -11,7 +11,7 @@ import type { PaymentTerms } from '../../src/documents/terms.ts'
 import { contextOf, jobDigest } from '../../src/documents/ticket.ts'
 import type { Ticket } from '../../src/documents/ticket.ts'
 import type { Offer } from '../../src/documents/offer.ts'
-import { GIB, MIB } from '../../src/units.ts'
+import { MIB } from '../../src/units.ts'
 import { createHash } from 'node:crypto'
 import { PARAMS_TEXT } from '../../src/params.ts'
 import { offerOf } from './network.ts'
@@ -25,7 +25,7 @@ const PARAMS_HASH = toHex(createHash('sha256').update(PARAMS_TEXT).digest())
 
 /** What a provider bids for an offer of this peer. */
 export async function bidOf(peer: HandPeer, provider: string, change: Partial<Offer> = {}): Promise<Bid> {
-  const offer = offerOf(peer, { resources: { cores: 0.1, memoryBytes: 16 * MIB, diskBytes: 0 }, runMs: 60_000, deadlineWallMs: Date.now() + 600_000, payer: peer.keys.identity, maxPrepayWei: 10n * BigInt(GIB) ** 2n, ...change })
+  const offer = offerOf(peer, { resources: { cores: 0.5, memoryBytes: 16 * MIB, diskBytes: 0 }, runMs: 60_000, deadlineWallMs: Date.now() + 600_000, payer: peer.keys.identity, maxPrepayWei: 10n ** 15n, ...change })
   await peer.send(provider, { kind: 'offer', offer })
   await peer.until(`a bid for ${offer.job}`, () => peer.heard.some(({ message }) => (message.kind === 'bid' && message.bid.job === offer.job) || (message.kind === 'decline' && message.decline.job === offer.job)))
   for (const { message } of peer.heard) {

@@ -14,6 +14,7 @@ import type { BrokerChain } from './pay-chain.ts'
 
 /** What a test waits for comes within this, or never. */
 const PATIENCE_MS = 20_000
+const LOOK_MS = 100
 
 export interface Heard { from: string, message: Message }
 type Box = { sign: (digest: Uint8Array) => string, parties: Map<string, PayParties> }
@@ -100,17 +101,19 @@ export class HandPeer {
     return this.heard.slice(since).find(isIt)!.message as MessageOf<K>
   }
 
-  /** Looks again with each message, each connection made and each lost. */
+  /** Looks again with each message, each connection made and each lost; and now and then, as a connection that is refused at once makes no event. */
   async until(what: string, holds: () => boolean): Promise<void> {
     if (holds()) return
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const look = (): void => { if (holds()) resolve() }
     const timer = setTimeout(() => { reject(new Error(`${what} did not come within ${PATIENCE_MS} ms; heard ${this.heard.slice(-8).map(({ message }) => message.kind).join(', ')}`)) }, PATIENCE_MS)
+    const again = setInterval(look, LOOK_MS)
     this.#looks.add(look)
     try {
       await promise
     } finally {
       clearTimeout(timer)
+      clearInterval(again)
       this.#looks.delete(look)
     }
   }

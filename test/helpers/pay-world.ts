@@ -18,7 +18,7 @@ export const ETHER = 10n ** 18n
 /** What a test waits for comes within this, or never. */
 const PATIENCE_MS = 30_000
 /** Of one core-hour, so that a ticket of a second's work is worth its gas and always wins. */
-export const SURE_WIN = ['--payment.price.coreHour=50 ether', '--payment.price.gibHour=0 wei']
+export const SURE_WIN = ['--payment.price.coreHour=6 ether', '--payment.price.gibHour=0 wei']
 
 /** What a stopped node's disk says of money. */
 export interface Books {
