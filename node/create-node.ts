@@ -40,6 +40,7 @@ import { takeEarly } from './service/early.ts'
 import { findJob } from './service/find-job.ts'
 import { dropLeftovers, JOB_OWNER } from './service/leftovers.ts'
 import { MoneyService } from './service/money-service.ts'
+import { Quotes } from './service/quotes.ts'
 import { NodeService } from './service/service.ts'
 import { Drain } from './service/drain.ts'
 import { RecordStore } from './store/record-store.ts'
@@ -121,11 +122,12 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
       for (const { cid, owner } of [...content.pins()]) if (owner === JOB_OWNER + job && !peer.requesting.jobs.has(job)) await content.unpin(cid, owner)
     }
   })
+  const quotes = new Quotes({ requester: keys.peerId, asPayer: () => peer.paying.asPayer(self.identity), probe: async (offer, peers) => await network.probeOffer(offer, peers) })
   const drain = new Drain({ worker, dispatch })
   const stopped = Promise.withResolvers<void>()
   driver = new Driver({ peer, store, perform: (effect) => { performer.perform(effect) }, faultPoint: faultPointsFrom(options.env), onStoreFailure: options.onFatal, onWake: () => { network.refresh() } })
 
-  hear(network, inline, dispatch, seen)
+  hear(network, inline, quotes, dispatch, seen)
   network.serveLogs((from, request, signal) => access.logs(from, request, (lease) => logs.follow(lease, signal)))
   dispatch({ kind: 'start', hardware: lentHardware(share.get()), host: await monitor.look() })
   for (const { peer: connected } of network.peers()) dispatch({ kind: 'peer-connected', peer: connected })
@@ -153,21 +155,21 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     return stopping ??= close()
   }
 
-  const api = serviceOf({ config, version: options.version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, seen, dispatch, money, stop })
+  const api = serviceOf({ config, version: options.version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, seen, dispatch, money, quotes, stop })
   return { api, peerId: keys.peerId, stopped: stopped.promise, stop }
 }
 
 interface Rooms {
   config: Config, version: string, keys: NodeKeys, peer: Peer, driver: Driver, network: Network, content: ContentStore, share: ShareStore
-  notices: Notices, ads: AdBook, worker: Worker, monitor: HostMonitor, transfer: OpenTransfer, seen: (found: FoundAd) => void, dispatch: (event: PeerEvent) => void, money: Money | undefined, stop: (withinMs: number) => Promise<void>
+  notices: Notices, ads: AdBook, worker: Worker, monitor: HostMonitor, transfer: OpenTransfer, seen: (found: FoundAd) => void, dispatch: (event: PeerEvent) => void, money: Money | undefined, quotes: Quotes, stop: (withinMs: number) => Promise<void>
 }
 
 /** The node's face to its people, over the rooms. */
-function serviceOf({ config, version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, seen, dispatch, money, stop }: Rooms): NodeApi {
+function serviceOf({ config, version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, seen, dispatch, money, quotes, stop }: Rooms): NodeApi {
   const settled = async (): Promise<void> => { await driver.settled() }
   const jobs = { content, requester: keys.peerId, providerSets: config.requester.providerSets }
   return new NodeService({
-    peer, peerId: keys.peerId, address: keys.address, mode: config.payment.mode, version, dataDir: config.dataDir, notices, dispatch, settled,
+    peer, peerId: keys.peerId, address: keys.address, mode: config.payment.mode, version, dataDir: config.dataDir, notices, dispatch, settled, quotes,
     money: new MoneyService({ config, money, peer, address: keys.address, payee: keys.identity.payee, dispatch, settled, job: (id) => findJob(peer.requesting.jobs, id) }),
     prepare: async (request, nonce, watch) => await prepareJob(jobs, request, nonce, watch),
     draft: async (request, nonce) => await draftJob(jobs, request, nonce),
@@ -251,13 +253,14 @@ function forgetOld(peer: Peer, keepMs: number, dispatch: (event: PeerEvent) => v
 }
 
 /** Peers' words become events. */
-function hear(network: Network, inline: InlineResults, dispatch: (event: PeerEvent) => void, onAd: Parameters<Network['onAd']>[0]): void {
+function hear(network: Network, inline: InlineResults, quotes: Quotes, dispatch: (event: PeerEvent) => void, onAd: Parameters<Network['onAd']>[0]): void {
   // whom it serves is decided by a host when it is asked: no other message needs it
   const asked = (from: string, message: Message): void => {
     const standing = network.standing(from)
     dispatch({ kind: 'message', from, message, ...standing === undefined ? {} : { standing } })
   }
   network.onMessage((from, message) => {
+    if (quotes.hears(from, message)) return
     if (message.kind === 'propose') asked(from, message)
     else dispatch({ kind: 'message', from, message: message.kind === 'reveal' ? inline.detach(message) : message })
   })

@@ -11,8 +11,8 @@ import type { SharePolicy } from '../../src/documents/share.ts'
  */
 export interface NodeApi extends MoneyApi {
   status(): Promise<NodeStatus>
-  /** Validates, imports the local files that the spec names (relative to `baseDir`), and starts the job. */
-  submit(request: SubmitRequest, watch?: Watch): Promise<{ job: string }>
+  /** Validates, imports the local files that the spec names (relative to `baseDir`), and starts the job. Throws E_PAYMENT_CONFIRM for one that may cost more than the owner's limit and is not confirmed. */
+  submit(request: SubmitRequest, watch?: Watch): Promise<{ job: string, /** Where something is paid. */ costWei?: { low: string, high: string } }>
   /** What it would need and cost, and who could do it. Asks for ads, and for bids that bind nobody, unless `quick`: then from what is known. */
   estimate(request: EstimateRequest): Promise<Estimate>
   jobs(): Promise<JobSummary[]>
@@ -48,7 +48,7 @@ export interface ByteProgress { doneBytes: number, totalBytes: number }
 export interface Watch { onProgress?: (progress: ByteProgress) => void, signal?: AbortSignal }
 
 /** `spec` is what a job file holds after YAML or JSON parsing, unchecked: checking is the node's. */
-export interface SubmitRequest { spec: unknown, baseDir: string }
+export interface SubmitRequest { spec: unknown, baseDir: string, /** Whatever it may cost, within the caps. */ confirmed?: boolean }
 
 export interface EstimateRequest extends SubmitRequest { quick?: boolean }
 

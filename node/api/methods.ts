@@ -17,7 +17,7 @@ const name = z.string().min(1).max(MAX_NAME_CHARS)
 const absolutePath = name.refine((path) => isAbsolute(path), 'must be an absolute path')
 const none = z.undefined().or(z.null().transform(() => undefined))
 const task = z.int().min(0).max(PARAMS.maxTasks).exactOptional()
-const submit = z.strictObject({ spec: z.unknown(), baseDir: absolutePath })
+const submit = z.strictObject({ spec: z.unknown(), baseDir: absolutePath, confirmed: z.boolean().exactOptional() })
 /** Below 2^128, as contracts keep amounts. */
 const weiText = z.string().regex(/^\d{1,39}$/, 'must be an amount in the smallest unit').refine((text) => BigInt(text) < 1n << 128n, 'is too much')
 const bucket = z.enum(['deposit', 'bond', 'jobs'])

@@ -97,6 +97,8 @@ export interface BillSums {
   tickets: number
   /** Expected value of the tickets signed: what it costs on average. */
   paidWei: string
+  /** Of that, what was paid ahead and not worked off: its provider keeps it. */
+  aheadWei: string
   /** Of work that waits for its reveal: due when its result matches. */
   heldBackWei: string
   /** Refunds that its provider signed, and what is due of them by the agreement. */

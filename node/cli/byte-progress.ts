@@ -1,6 +1,11 @@
+import { HearthError } from '../../src/errors.ts'
 import { formatRate, formatSize, SECOND_MS } from '../../src/units.ts'
+import { confirm } from './amounts.ts'
+import { shortId } from './ids.ts'
 import { bar, percent } from './term/bar.ts'
 import { truncate } from './term/text.ts'
+import { cost } from './views/money.ts'
+import { remark } from './views/remark.ts'
 import type { ByteProgress, NodeApi, ResultsReport, SubmitRequest } from '../api/contract.ts'
 import type { Out } from './out.ts'
 import type { View } from './term/view.ts'
@@ -11,9 +16,15 @@ const SHOW_AFTER_MS = 300
 const MIN_RATE_MS = SECOND_MS
 const BAR_COLUMNS = 32
 
-/** Sends a job; on a terminal, large inputs show how far they are. */
+/** Sends a job; on a terminal, large inputs show how far they are, and a person is asked where it may cost more than its owner's limit. */
 export async function submitShown(api: NodeApi, request: SubmitRequest, out: Out): Promise<string> {
-  const { job } = await shown(out, 'reading inputs', (onProgress) => api.submit(request, { onProgress, signal: out.signal }))
+  const send = (confirmed: boolean): Promise<{ job: string, costWei?: { low: string, high: string } }> => shown(out, 'reading inputs', (onProgress) => api.submit(confirmed ? { ...request, confirmed } : request, { onProgress, signal: out.signal }))
+  const { job, costWei } = await send(request.confirmed === true).catch(async (err: unknown) => {
+    if (!(err instanceof HearthError) || err.code !== 'E_PAYMENT_CONFIRM') throw err
+    await confirm(out, err.message)
+    return await send(true)
+  })
+  if (costWei !== undefined) out.note((view) => remark(`costs ${cost(costWei)}, by prices known now; afterwards: bill ${shortId(job)}`, view))
   return job
 }
 

@@ -20,7 +20,7 @@ export class RemoteApi implements NodeApi {
   }
 
   status(): Promise<NodeStatus> { return this.#call('status', undefined) }
-  submit(request: SubmitRequest, watch?: Watch): Promise<{ job: string }> { return this.#call('submit', request, watch) }
+  submit(request: SubmitRequest, watch?: Watch): Promise<Result<'submit'>> { return this.#call('submit', request, watch) }
   estimate(request: EstimateRequest): Promise<Estimate> { return this.#call('estimate', request) }
   jobs(): Promise<JobSummary[]> { return this.#call('jobs', undefined) }
   job(id: string): Promise<JobDetail> { return this.#call('job', id) }

@@ -5,6 +5,7 @@ import type { Job } from '../../src/job/job.ts'
 import { unmetResources } from '../../src/market/fit.ts'
 import { formatSize } from '../../src/units.ts'
 import type { Estimate } from '../api/contract.ts'
+import { sameProgram } from './cost.ts'
 
 export interface KnownAd { ad: Ad, latencyMs: number }
 
@@ -27,10 +28,9 @@ function slots(document: JobDocument, ad: Ad): number {
 
 /** How long earlier jobs with the same program took a task, over all tasks at once: a guess from experience. */
 function duration(document: JobDocument, past: Iterable<Job>, parallel: number): { low: number, high: number } | undefined {
-  const { engine } = document
   const taskMs: number[] = []
   for (const job of past) {
-    if (job.state.kind !== 'done' || engine.kind !== 'wasm' || job.document.engine.kind !== 'wasm' || job.document.engine.module !== engine.module) continue
+    if (job.state.kind !== 'done' || !sameProgram(job.document, document)) continue
     taskMs.push((job.state.endedWallMs - job.createdWallMs) / Math.ceil(job.taskCount / Math.max(1, parallel)))
   }
   if (taskMs.length === 0 || parallel === 0) return undefined

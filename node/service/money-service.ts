@@ -1,17 +1,23 @@
 import type { PeerEvent } from '../../src/core/event.ts'
 import { toWei } from '../../src/documents/ticket.ts'
+import type { Bid } from '../../src/documents/bid.ts'
+import type { JobDocument } from '../../src/documents/job.ts'
 import { HearthError } from '../../src/errors.ts'
 import type { Job } from '../../src/job/job.ts'
 import type { Peer } from '../../src/peer.ts'
 import { BASIS } from '../../src/documents/terms.ts'
 import { DAY_MS } from '../../src/units.ts'
 import type { Bill, CapsChange, CapsReport, EarningsReport, FundRequest, MoneyApi, MoneyMoved, PriceChange, PriceReport, TicketsReport, Wallet, Watching, Withdrawal, WithdrawRequest } from '../api/money.ts'
+import type { Check, Estimate } from '../api/contract.ts'
+import { formatAmount } from '../chain/amounts.ts'
 import type { Config } from '../config/index.ts'
 import { billOf } from '../money/bill.ts'
 import { fund, withdraw } from '../money/moving.ts'
 import type { Money } from '../money/open-money.ts'
 import { earningsReport, ticketsReport } from '../money/reports.ts'
 import { assetOf, walletOf } from '../money/wallet.ts'
+import { costOf } from './cost.ts'
+import { moneyChecks } from './money-checks.ts'
 
 /** Providers of today that are named with what they cost. */
 const MAX_PEERS = 20
@@ -101,9 +107,33 @@ export class MoneyService implements MoneyApi {
     const { money } = this.#paying
     const job = this.#parts.job(id)
     await money.look()
-    const { jobWei } = money.settings.get().caps
-    const own = job.document.priceCapWei
-    return { asset: assetOf(money.chain), ...billOf(job, this.#parts.peer.paying.senders.values(), money.journal, own === undefined || (jobWei !== undefined && jobWei < own) ? jobWei : own) }
+    return { asset: assetOf(money.chain), ...billOf(job, this.#parts.peer.paying.senders.values(), money.journal, lower(job.document.priceCapWei, money.settings.get().caps.jobWei)) }
+  }
+
+  /** What `doctor` says of money; nothing where nothing is paid. */
+  async checks(): Promise<Check[]> {
+    const { money, peer } = this.#parts
+    if (money === undefined) return []
+    return moneyChecks(await this.wallet(), { lends: peer.hosting.policy.enabled })
+  }
+
+  /** Undefined where nothing is paid. */
+  cost(document: JobDocument, bids: readonly Bid[]): Required<Pick<Estimate, 'costWei' | 'costBasis'>> | undefined {
+    const { money, peer, config: { payment } } = this.#parts
+    if (money === undefined || payment.mode === 'free') return undefined
+    const { prices, caps: { jobWei } } = money.settings.get()
+    const quoted = bids.flatMap(({ terms }) => terms.mode === 'tickets' ? [terms] : [])
+    const own = document.priceCapWei
+    return costOf({ document, quoted, jobs: peer.requesting.jobs, senders: peer.paying.senders.values(), ownPrices: prices, unitMs: payment.chain.unitMs, holdback: payment.chain.holdback, capWei: lower(own, jobWei), confirmAboveWei: payment.chain.confirmAboveWei })
+  }
+
+  /** Throws E_PAYMENT_CONFIRM for a job that may cost more than its owner lets it without a word. */
+  checkCost(document: JobDocument): void {
+    const cost = this.cost(document, [])
+    const limitWei = cost?.costBasis.confirmAboveWei
+    if (cost === undefined || limitWei === undefined || BigInt(cost.costWei.high) <= BigInt(limitWei)) return
+    const asset = assetOf(this.#paying.money.chain)
+    throw new HearthError('E_PAYMENT_CONFIRM', `the job may cost up to ${formatAmount(rounded(BigInt(cost.costWei.high)), asset)}, more than payment.confirmAbove of ${formatAmount(BigInt(limitWei), asset)}`, 'Look at `estimate`; confirm with --yes, lower the job\'s priceCap, or raise payment.confirmAbove')
   }
 
   get #paying(): { money: Money, payment: Exclude<Config['payment'], { mode: 'free' }> } {
@@ -111,4 +141,15 @@ export class MoneyService implements MoneyApi {
     if (money === undefined || payment.mode === 'free') throw new HearthError('E_PAYMENT_FREE', 'this node works and asks for free: it has no money', 'To pay and be paid, set payment.mode: `help money` explains it, and `hearth devnet` lets you try it')
     return { money, payment }
   }
+}
+
+/** Up, to four digits: for a sentence. */
+function rounded(wei: bigint): bigint {
+  const unit = 10n ** BigInt(Math.max(0, wei.toString().length - 4))
+  return (wei + unit - 1n) / unit * unit
+}
+
+function lower(a: bigint | undefined, b: bigint | undefined): bigint | undefined {
+  if (a === undefined || b === undefined) return a ?? b
+  return a < b ? a : b
 }

@@ -10,7 +10,7 @@ import { HearthError } from '../../src/errors.ts'
 import type { Job } from '../../src/job/job.ts'
 import type { Peer } from '../../src/peer.ts'
 import { score } from '../../src/reputation/history.ts'
-import type { AdSummary, Check, Estimate, JobDetail, JobSummary, LogChunk, NodeApi, NodeStatus, PeerSummary, ResultsReport, ShareReport, SubmitRequest, Timestamped, Watch, WhyReport } from '../api/contract.ts'
+import type { AdSummary, Check, Estimate, EstimateRequest, JobDetail, JobSummary, LogChunk, NodeApi, NodeStatus, PeerSummary, ResultsReport, ShareReport, SubmitRequest, Timestamped, Watch, WhyReport } from '../api/contract.ts'
 import type { Bill, CapsChange, CapsReport, EarningsReport, FundRequest, MoneyApi, MoneyMoved, PriceChange, PriceReport, TicketsReport, Wallet, Withdrawal, WithdrawRequest } from '../api/money.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
 import type { Notices } from '../driver/notices.ts'
@@ -23,6 +23,8 @@ import type { KnownAd } from './estimate.ts'
 import { jobDetail, jobSummary } from './job-views.ts'
 import { jobLogs } from './logs.ts'
 import type { LogSources } from './logs.ts'
+import type { MoneyService } from './money-service.ts'
+import type { Quotes } from './quotes.ts'
 import { whyIdle, whyJob } from './why.ts'
 
 /** What the service needs of the rooms around it; create-node gives the real ones. */
@@ -34,7 +36,8 @@ export interface ServiceParts {
   version: string
   dataDir: string
   notices: Notices
-  money: MoneyApi
+  money: Pick<MoneyService, keyof MoneyApi | 'checks' | 'cost' | 'checkCost'>
+  quotes: Pick<Quotes, 'ask'>
   dispatch: (event: PeerEvent) => void
   /** Waits until everything dispatched so far is on disk. */
   settled: () => Promise<void>
@@ -86,17 +89,23 @@ export class NodeService implements NodeApi {
     }
   }
 
-  async submit(request: SubmitRequest, watch?: Watch): Promise<{ job: string }> {
-    const { document, id } = await this.#parts.prepare(request, randomBytes(16), watch)
+  async submit({ confirmed, ...request }: SubmitRequest, watch?: Watch): Promise<{ job: string, costWei?: Estimate['costWei'] }> {
+    const { prepare, draft, money } = this.#parts
+    // nothing is imported for a job that its owner may not want at that price
+    if (confirmed !== true && this.#isPaid) money.checkCost(await draft(request, randomBytes(16)))
+    const { document, id } = await prepare(request, randomBytes(16), watch)
+    const cost = money.cost(document, [])
     this.#parts.dispatch({ kind: 'submit', job: id, document })
     await this.#parts.settled()
-    return { job: id }
+    return { job: id, ...cost === undefined ? {} : { costWei: cost.costWei } }
   }
 
-  async estimate(request: SubmitRequest): Promise<Estimate> {
+  async estimate({ quick, ...request }: EstimateRequest): Promise<Estimate> {
     const document = await this.#parts.draft(request, randomBytes(16))
-    await this.#parts.askForAds(document.engine.kind)
-    return estimate(document, [...this.#parts.ads()], this.#parts.peer.requesting.jobs.values())
+    if (quick !== true) await this.#parts.askForAds(document.engine.kind)
+    const known = estimate(document, [...this.#parts.ads()], this.#parts.peer.requesting.jobs.values())
+    const bids = quick === true || !this.#isPaid ? [] : await this.#parts.quotes.ask(document, known.fit.map(({ peer }) => peer))
+    return { ...known, ...this.#parts.money.cost(document, bids) }
   }
 
   async jobs(): Promise<JobSummary[]> {
@@ -215,13 +224,13 @@ export class NodeService implements NodeApi {
     const { peer, network, dataDir, storeUsage } = this.#parts
     const connected = network.peers().map((view) => view.peer)
     const look = await lookAtPeers(connected, (peerId, signal) => network.fetchAd(peerId, signal), () => Date.now())
-    return await doctor({
+    return [...await doctor({
       dataDir, platform: process.platform, addresses: network.addresses(), publicAddress: network.publicAddress(), peers: connected.length, look,
       sharing: peer.hosting.policy.enabled, closed: peer.hosting.closedBecause(),
       engines: [{ name: 'wasm', ok: true, detail: 'WebAssembly sandbox ready; this version runs no containers' }],
       memoryBytes: { lent: peer.hosting.capacity.total.memoryBytes, free: freemem() },
       storeUsage: storeUsage()
-    })
+    }), ...await this.#parts.money.checks()]
   }
 
   async * events(request: { job?: string }, signal?: AbortSignal): AsyncGenerator<Timestamped> {
@@ -246,6 +255,10 @@ export class NodeService implements NodeApi {
 
   async shutdown({ withinMs }: { withinMs: number }): Promise<void> {
     await this.#parts.stop(withinMs)
+  }
+
+  get #isPaid(): boolean {
+    return this.#parts.mode !== 'free'
   }
 
   #job(id: string): Job {

@@ -64,7 +64,7 @@ const AD: AdView = {
 
 const ETH = 10n ** 18n
 const GWEI = 10n ** 9n
-const SUMS = { workedMs: 60_000, acceptedMs: 50_000, failedMs: 5_000, waitingMs: 5_000, tickets: 60, paidWei: (120n * GWEI).toString(), heldBackWei: (3n * GWEI).toString(), refundWei: '0', refundDueWei: GWEI.toString(), winners: 1, winnersWei: (200n * GWEI).toString() }
+const SUMS = { workedMs: 60_000, acceptedMs: 50_000, failedMs: 5_000, waitingMs: 5_000, tickets: 60, paidWei: (120n * GWEI).toString(), aheadWei: GWEI.toString(), heldBackWei: (3n * GWEI).toString(), refundWei: '0', refundDueWei: GWEI.toString(), winners: 1, winnersWei: (200n * GWEI).toString() }
 
 export class FakeApi implements NodeApi {
   /** Undefined: a free node, which refuses all of money. */

@@ -36,7 +36,8 @@ export const runCommand = defineCommand({
     quorum: { kind: 'int', value: 'N', min: 1, max: PARAMS.maxReplicas, help: 'Equal results that count as right' },
     memory: { kind: 'size', value: 'SIZE', help: 'Memory it may use, such as 512MiB' },
     time: { kind: 'duration', value: 'TIME', help: 'Longest run, such as 90s or 2h' },
-    name: { kind: 'text', value: 'NAME', help: 'What the job is called (the file\'s name)' }
+    name: { kind: 'text', value: 'NAME', help: 'What the job is called (the file\'s name)' },
+    yes: { kind: 'flag', short: 'y', help: 'Run it also where it may cost more than payment.confirmAbove' }
   },
   positionals: [
     { name: 'file', kind: 'path', help: 'A WebAssembly module for WASI (.wasm)' },
@@ -51,7 +52,7 @@ export const runCommand = defineCommand({
     if (args.quorum !== undefined && args.replicas !== undefined && args.quorum > args.replicas) throw new UsageError('E_OPTION_CLASH', `--quorum=${args.quorum} needs at least as many --replicas`, `Write --replicas=${args.quorum} or more`)
     const request = await runSpec(args, out.cwd)
     const folder = args.out === undefined ? undefined : await freshFolder(args.out, out.cwd)
-    const id = await submitShown(api, request, out)
+    const id = await submitShown(api, { ...request, ...args.yes ? { confirmed: true } : {} }, out)
     const output = await stream(api, id, out)
     if (out.signal.aborted) {
       await api.cancel(id)

@@ -19,7 +19,8 @@ export const submitCommand = defineCommand({
   ],
   options: {
     detach: { kind: 'flag', short: 'd', help: 'Print the job\'s id and do not wait' },
-    to: { kind: 'path', value: 'DIR', help: 'Write the results there when it is done' }
+    to: { kind: 'path', value: 'DIR', help: 'Write the results there when it is done' },
+    yes: { kind: 'flag', short: 'y', help: 'Send it also where it may cost more than payment.confirmAbove' }
   },
   positionals: [{ name: 'file', kind: 'path', help: 'A job file (YAML or JSON)' }],
   examples: [
@@ -27,11 +28,11 @@ export const submitCommand = defineCommand({
     { line: 'submit render.yaml --to frames', says: 'wait, then fetch the results' },
     { line: 'submit render.yaml -d', says: 'only print the id' }
   ],
-  async run(api, { file, detach, to }, out) {
+  async run(api, { file, detach, to, yes }, out) {
     if (detach && to !== undefined) throw new UsageError('E_OPTION_CLASH', '--detach and --to exclude each other', 'Fetch the results later with `results JOB --to DIR`')
     const request = await readSpec(file, out.cwd)
     const folder = to === undefined ? undefined : await freshFolder(to, out.cwd)
-    const id = await submitShown(api, request, out)
+    const id = await submitShown(api, { ...request, ...yes ? { confirmed: true } : {} }, out)
     if (detach) {
       out.result({ job: id }, () => [id])
       out.note((view) => remark(`follow it: watch ${shortId(id)}`, view))

@@ -24,7 +24,7 @@ export function billView({ asset, job, name, state, providers, total, capWei }: 
       row({ text: 'in all', style: 'bold' }, total, '')
     ], view),
     '',
-    ...wrap(`Paid is what the tickets cost on average. In fact ${total.winners} of them won so far and took ${money(total.winnersWei)} from your deposit. Of ${duration(total.workedMs)} of work, ${duration(total.acceptedMs)} gave results that count and ${duration(total.failedMs)} failed${total.refundDueWei === '0' ? '' : `; of what that was paid, ${money(total.refundDueWei)} is due back by the agreements and ${money(total.refundWei)} was signed over`}.`, view.width),
+    ...wrap(`Paid is what the tickets cost on average${total.aheadWei === '0' ? '' : `; ${money(total.aheadWei)} of it was paid ahead and not worked off`}. In fact ${total.winners} of them won so far and took ${money(total.winnersWei)} from your deposit. Of ${duration(total.workedMs)} of work, ${duration(total.acceptedMs)} gave results that count and ${duration(total.failedMs)} failed${total.refundDueWei === '0' ? '' : `; of what that was paid, ${money(total.refundDueWei)} is due back by the agreements and ${money(total.refundWei)} was signed over`}.`, view.width),
     ...capWei === undefined ? [] : remark(`its cap: ${money(capWei)}`, view)
   ]
 }

@@ -4,11 +4,22 @@ import { shortId } from '../ids.ts'
 import { fields, table } from '../term/table.ts'
 import { clean, plural, wrap } from '../term/text.ts'
 import { duration } from '../term/time.ts'
-import { cost } from './money.ts'
+import { amount, cost } from './money.ts'
 import { remark } from './remark.ts'
+import type { Cell } from '../term/table.ts'
 import type { View } from '../term/view.ts'
 
 const MAX_ROWS = 20
+
+/** What the cost rests on. */
+function basisOf({ prices, providers, runTime, capWei }: NonNullable<Estimate['costBasis']>): [string, Cell][] {
+  const price = prices === 'bids' ? `prices of ${plural(providers, 'bid')} of now` : prices === 'past' ? 'prices of past jobs of this shape' : 'your own prices, since nobody has named others'
+  const time = runTime === 'seen' ? 'run times of this program' : 'limits.run, since this program has not run before'
+  return [
+    ['', { text: `by ${price}`, style: 'dim' }], ['', { text: `and ${time}`, style: 'dim' }],
+    ...capWei === undefined ? [] : [['', { text: `never above its cap of ${amount(capWei)}`, style: 'dim' }] as [string, Cell]]
+  ]
+}
 
 export function estimateView(estimate: Estimate, view: View): string[] {
   const { needs, fit, unfit } = estimate
@@ -22,6 +33,7 @@ export function estimateView(estimate: Estimate, view: View): string[] {
     ['to send', `${formatSize(needs.moduleBytes)} program, ${formatSize(needs.inputBytes)} input`],
     ['takes', takes],
     ['costs', cost(estimate.costWei)],
+    ...estimate.costBasis === undefined ? [] : basisOf(estimate.costBasis),
     ['fits', fit.length > 0 ? { text: `${plural(fit.length, 'provider')} now, ${plural(fit.reduce((sum, one) => sum + one.slots, 0), 'slot')}`, style: 'green' } : { text: 'nobody now', style: 'red' }]
   ], view)
   if (fit.length > 0) {

@@ -41,5 +41,6 @@ export function amount(wei: string | bigint, asset: AssetView = { kind: 'coin' }
 
 export function cost({ low, high }: { low: string, high: string }): string {
   if (high === '0') return 'nothing: these peers work for free'
+  if (low === '0') return `at most ${amount(high)}`
   return low === high ? amount(low) : `${amount(low)} to ${amount(high)}`
 }
