@@ -1,5 +1,5 @@
 import { HearthError } from '../../src/errors.ts'
-import { COIN, parseAmount } from '../chain/amounts.ts'
+import { parseAmount } from '../chain/amounts.ts'
 import { didYouMean } from './suggest.ts'
 import { clean } from './term/text.ts'
 import { UsageError } from './usage-error.ts'
@@ -8,14 +8,12 @@ import type { NodeApi } from '../api/contract.ts'
 import type { AssetInfo } from '../api/money.ts'
 import type { Out } from './out.ts'
 
-/** Units of every chain's own coin: what is written in them is read without asking the node. */
-const COIN_UNIT = /^(\d+(?:\.\d+)?) ?(eth|ether|gwei|wei)$/i
 const ANY_UNIT = /^\d+(?:\.\d+)? ?[A-Za-z]\S*$/
 
-/** An amount as typed, in one word or two. Its form is checked at once; only a token's digits are the node's to know. Throws UsageError. */
+/** An amount as typed, in one word or two. Its form is checked at once; what it is of is the node's to know: 1 eth is nothing to a broker of a token. Throws UsageError. */
 export async function readAmount(api: Pick<NodeApi, 'wallet'>, text: string): Promise<bigint> {
   const form = checkAmount(text)
-  const asset: AssetInfo = COIN_UNIT.test(form) ? COIN : (await api.wallet()).asset
+  const { asset } = await api.wallet()
   try {
     return parseAmount(form, asset)
   } catch (err) {
@@ -63,7 +61,7 @@ export async function confirmAmount(out: Out, { wei, asset, limitWei, yes, what 
 
 /** Throws E_PAYMENT_CONFIRM unless a person says yes. */
 export async function confirm(out: Out, words: string): Promise<void> {
-  const answer = out.json ? undefined : await out.ask(`${words}. Do it? [y/N] `)
+  const answer = out.json ? undefined : await out.ask(`${words}. Do it? [y/N]: `)
   if (/^y(es)?$/i.test((answer ?? '').trim())) return
   throw new HearthError('E_PAYMENT_CONFIRM', `${words}: ${answer === undefined ? 'nobody is here to confirm it' : 'not confirmed'}; nothing was done`, 'Say --yes to confirm it in advance')
 }

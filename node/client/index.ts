@@ -27,6 +27,8 @@ export interface ConnectOptions {
 export interface SubmitOptions extends Watch {
   /** Where relative paths of an object begin: the current folder by default. A file's paths are relative to the file. */
   baseDir?: string
+  /** Send it whatever it may cost, within the node's caps. Without it a job above payment.confirmAbove is refused with E_PAYMENT_CONFIRM. */
+  confirmed?: boolean
 }
 
 /**
@@ -78,8 +80,8 @@ export class Hearth {
    * ```
    */
   async submit(spec: JobSpec | string, options: SubmitOptions = {}): Promise<Job> {
-    const { baseDir: _baseDir, ...watch } = options
-    const { job } = await this.api.submit(await request(spec, options), watch)
+    const { baseDir: _baseDir, confirmed, ...watch } = options
+    const { job } = await this.api.submit({ ...await request(spec, options), ...confirmed === undefined ? {} : { confirmed } }, watch)
     return new Job(this.api, job)
   }
 

@@ -149,6 +149,7 @@ export class FakeApi implements NodeApi {
 
   async submit(request: SubmitRequest): Promise<{ job: string }> {
     this.#called('submit', request)
+    if (this.confirmCost && request.confirmed !== true) throw new HearthError('E_PAYMENT_CONFIRM', 'the job may cost up to 3 ether, more than payment.confirmAbove of 1 ether', 'Say --yes')
     return { job: this.submitted.id }
   }
 

@@ -1,7 +1,7 @@
 import type { Bill, BillSums, CapsReport, PriceReport } from '../../api/money.ts'
 import { shortId } from '../ids.ts'
 import { fields, table } from '../term/table.ts'
-import { clean, groupDigits, wrap } from '../term/text.ts'
+import { clean, groupDigits, truncate, wrap } from '../term/text.ts'
 import { duration } from '../term/time.ts'
 import { amount } from './money.ts'
 import { remark } from './remark.ts'
@@ -12,10 +12,10 @@ const PERCENT = 100
 
 export function billView({ asset, job, name, state, providers, total, capWei }: Bill, view: View): string[] {
   const money = (wei: string): string => amount(wei, asset)
-  if (providers.length === 0) return [`${clean(name)} (${shortId(job)}) has cost nothing: no provider was paid`]
+  if (providers.length === 0) return wrap(`${clean(name)} (${shortId(job)}) has cost nothing: no provider was paid`, view.width)
   const row = (who: Cell, one: BillSums, price: string): Cell[] => [who, groupDigits(one.tickets), duration(one.workedMs), price, { text: money(one.paidWei), style: 'yellow' }, money(one.heldBackWei), money(one.refundWei), money(one.winnersWei)]
   return [
-    `${view.paint('bold', clean(name))} ${view.paint('dim', shortId(job))} ${state}`,
+    `${view.paint('bold', truncate(clean(name), Math.max(8, view.width - 22)))} ${view.paint('dim', shortId(job))} ${state}`,
     '',
     ...table([
       { title: 'provider' }, { title: 'tickets', align: 'right', keep: 1 }, { title: 'worked', align: 'right', keep: 3 }, { title: 'price', align: 'right', keep: 2 }, { title: 'paid', align: 'right' }, { title: 'held back', align: 'right', keep: 5 }, { title: 'refunded', align: 'right', keep: 4 }, { title: 'drawn', align: 'right', keep: 6 }

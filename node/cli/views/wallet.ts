@@ -1,6 +1,6 @@
 import type { Exposed, LockedBucket, MoneyMoved, Wallet, Withdrawal } from '../../api/money.ts'
 import { fields } from '../term/table.ts'
-import { clean, plural, wrap } from '../term/text.ts'
+import { clean, plural, truncate, wrap } from '../term/text.ts'
 import { duration } from '../term/time.ts'
 import { amount } from './money.ts'
 import { remark } from './remark.ts'
@@ -51,7 +51,12 @@ function exposed({ agreements, expectedWei, worstWei }: Exposed, words: string, 
 }
 
 export function movedView({ words, tx, blockNumber, feeWei }: MoneyMoved, view: View): string[] {
-  return [view.paint('green', `✓ ${clean(words)}`), view.paint('dim', `  transaction ${clean(tx)} in block ${blockNumber}, gas ${amount(feeWei)}`)]
+  return [
+    ...wrap(`✓ ${clean(words)}`, view.width, '  ').map((line) => view.paint('green', line)),
+    view.paint('dim', truncate(`  in block ${blockNumber}, for ${amount(feeWei)} of gas`, view.width)),
+    // whole where it fits: it is there to be copied
+    view.paint('dim', truncate(`  ${clean(tx)}`, view.width, 'middle'))
+  ]
 }
 
 export function withdrawalView(withdrawal: Withdrawal, asset: Wallet['asset'], view: View): string[] {
@@ -59,7 +64,7 @@ export function withdrawalView(withdrawal: Withdrawal, asset: Wallet['asset'], v
   const what = `${amount(amountWei, asset)} of the ${BUCKET_WORDS[from]}`
   switch (withdrawal.step) {
     case 'asked': return [...movedView(withdrawal.moved, view), ...remark(`withdraw ${from} again ${due(withdrawal.dueWallMs, view)}: then it comes`, view)]
-    case 'waits': return [`${what} can be withdrawn ${due(withdrawal.dueWallMs, view)}`]
+    case 'waits': return wrap(`${what} can be withdrawn ${due(withdrawal.dueWallMs, view)}`, view.width)
     case 'withdrawn': return movedView(withdrawal.moved, view)
   }
 }
