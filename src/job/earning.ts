@@ -233,7 +233,9 @@ export class Earning {
       turn.do({ kind: 'redeem', winner: credited.value.winner })
       turn.notify({ kind: 'won', job: recipient.earning.job, requester: from, faceValueWei: message.ticket.faceValueWei.toString() })
     }
-    this.#release(turn, recipient, credited.value.kind !== 'repeated')
+    // the same ticket again pays nothing, and must not put off the end of waiting for the next
+    if (credited.value.kind === 'repeated') return false
+    this.#release(turn, recipient)
     return true
   }
 
@@ -369,11 +371,11 @@ export class Earning {
     if (!this.#parts.timers.has(timer)) this.#parts.timers.set(timer, turn.now.monoMs + UNPAID_MS)
   }
 
-  #release(turn: Turn, recipient: Recipient, isFresh: boolean): void {
+  #release(turn: Turn, recipient: Recipient): void {
     const timer = `unpaid|${recipient.id}`
     // who pays off a debt ticket by ticket is paying
     if (recipient.owed > 0n) {
-      if (isFresh && this.#parts.timers.has(timer)) this.#parts.timers.set(timer, turn.now.monoMs + UNPAID_MS)
+      if (this.#parts.timers.has(timer)) this.#parts.timers.set(timer, turn.now.monoMs + UNPAID_MS)
       return
     }
     this.#parts.timers.clear(timer)

@@ -55,6 +55,7 @@ export class Broker {
   readonly #accounts: Map<string, Balance>
   /** The end of the grace of an open notice, or that it was paid. */
   readonly #digests: Map<string, number>
+  readonly #separator: Uint8Array
   burnedWei = 0n
   /** Ever put in from outside, and taken out again. */
   receivedWei = 0n
@@ -71,8 +72,6 @@ export class Broker {
     this.#digests = new Map(digests)
   }
 
-  readonly #separator: Uint8Array
-
   copy(): Broker {
     const copy = new Broker(this.#hasher, this.#separator, this.#terms, this.#accounts, this.#digests)
     copy.burnedWei = this.burnedWei
@@ -88,6 +87,13 @@ export class Broker {
 
   balance(address: string): Readonly<Balance> {
     return this.#accounts.get(address) ?? NOBODY
+  }
+
+  /** Tickets paid or claimed. */
+  get used(): number {
+    let used = 0
+    for (const state of this.#digests.values()) if (state === USED) used++
+    return used
   }
 
   isUsed(digest: string): boolean {

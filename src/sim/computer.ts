@@ -223,10 +223,12 @@ export class Computer implements Station {
     if (peer === undefined || !this.up || this.asleep) return
     const mischief = event.kind === 'message' ? this.#misdeed.answer(event.message, this.#world.hasher) : undefined
     if (mischief !== undefined && event.kind === 'message') { this.#say(event.from, mischief); return }
-    if (event.kind === 'message' && event.message.kind === 'ticket' && !this.#isSigned(event.message)) return
+    const screened = event.kind === 'message' && event.message.kind === 'ticket' ? this.#screen(peer, event.message) : undefined
+    if (screened === 'forged') return
     const repeat = messageId !== undefined && this.#heard.has(messageId)
     if (messageId !== undefined && this.#world.scenario.link.duplicate > 0) this.#heard.add(messageId)
-    const step = peer.handle(event, this.#now(), this.#world.random.bytes(32))
+    const heard: PeerEvent = screened !== undefined && event.kind === 'message' ? { ...event, message: screened } : event
+    const step = peer.handle(heard, this.#now(), this.#world.random.bytes(32))
     this.#take(peer, event, repeat, step)
     this.#armTick()
   }
@@ -301,9 +303,11 @@ export class Computer implements Station {
     for (const said of this.#misdeed.say(message)) this.#world.network().send(this, station, said.kind === 'ticket' ? { ...said, signature: simSignature(this.#world.hasher, this.address, this.#tickets.digest(said.ticket)) } : said)
   }
 
-  /** As a driver checks a ticket before its core hears of it. */
-  #isSigned({ ticket, signature }: MessageOf<'ticket'>): boolean {
-    return simSignature(this.#world.hasher, ticket.payer, this.#tickets.digest(ticket)) === signature
+  /** As a driver checks a ticket before its core hears of it: what cannot be taken is not worth the check of its signature. */
+  #screen(peer: Peer, message: MessageOf<'ticket'>): MessageOf<'ticket'> | 'forged' {
+    const { signature, ...unsigned } = message
+    if (!peer.screensTicket(message, this.#now())) return unsigned
+    return simSignature(this.#world.hasher, message.ticket.payer, this.#tickets.digest(message.ticket)) === signature ? message : 'forged'
   }
 
   #publish(effect: EffectOf<'publish-offer'>): void {

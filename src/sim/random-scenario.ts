@@ -46,8 +46,10 @@ export function payingScenario(seed: number): Scenario {
 
 function randomPayment(random: Random): PaymentSpec {
   const confirmations = random.between(1, 6)
+  const unitMs = random.pick([500, 1000, 3000, 10_000])
   return {
-    unitMs: random.pick([500, 1000, 3000, 10_000]), coreHourGwei: random.pick([3_600_000, 3_600_000, 999_983, 0]), holdback: random.pick([3000, 3000, 5000, 9000]), refund: random.pick([5000, 5000, 0, 10_000]),
+    // much held back makes many small tickets, so not with small units
+    unitMs, coreHourGwei: random.pick([3_600_000, 3_600_000, 999_983, 0]), holdback: random.pick([3000, 3000, 5000, unitMs < 3000 ? 3000 : 9000]), refund: random.pick([5000, 5000, 0, 10_000]),
     maxCostShare: 1000, bondShares: random.pick([1, 4, 20]), ticketLifeSec: random.pick([1200, 3600]), redemptionGwei: random.pick([1, 50, 500, 5000]),
     chain: { blockMs: random.pick([1, 2, 12]) * SECOND_MS, confirmations, delaySec: random.pick([3600, 7200]), graceSec: random.pick([60, 600]) }
   }

@@ -34,7 +34,7 @@ export interface WorldOptions {
 export interface Outcome {
   violation: Violation | undefined
   digest: string
-  stats: { virtualMs: number, steps: number, events: number, messages: number, hashes: number, lives: number, jobsDone: number }
+  stats: { virtualMs: number, steps: number, events: number, messages: number, hashes: number, lives: number, jobsDone: number, tickets: number, winnersPaid: number }
 }
 
 /** Offers of a large market reach this many hosts, as gossip on a sub-market and a probe of a sample would. */
@@ -59,6 +59,7 @@ export class World implements WorldView {
   readonly #jobsById = new Map<string, JobInWorld>()
   readonly #ends: (() => void)[] = []
   #violation: Violation | undefined
+  readonly #tickets = new Set<string>()
   #events = 0
   #healed = false
 
@@ -122,6 +123,7 @@ export class World implements WorldView {
       digest: this.#trace.digest(),
       stats: {
         virtualMs: this.nowMs, steps: this.#sum(({ steps }) => steps), events: this.#events, messages: this.#network.messages, hashes: this.#hasher.calls,
+        tickets: this.#tickets.size, winnersPaid: this.chain?.confirmed.after.used ?? 0,
         lives: this.#sum(({ life }) => life), jobsDone: this.jobs.filter(({ id, spec }) => isDone(this.computers[spec.requester]?.disk.get(`job/${id}`))).length
       }
     }
@@ -234,6 +236,7 @@ export class World implements WorldView {
 
   #observe(observation: Observation): void {
     const line = describe(observation, (peer) => this.#byId.get(peer)?.name ?? peer)
+    if (observation.kind === 'performed' && observation.effect.kind === 'send' && observation.effect.message.kind === 'ticket') this.#tickets.add(`${observation.effect.message.agreement}/${observation.effect.message.index}`)
     if (line !== undefined) this.#trace.add(this.nowMs, 'computer' in observation ? observation.computer.name : '*', line)
     for (const checker of this.#checkers) {
       const message = this.#violation === undefined ? checker.observe(observation, this) : undefined

@@ -3,6 +3,7 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { Step } from '../../src/core/effect.ts'
 import type { Now, PeerEvent } from '../../src/core/event.ts'
+import type { Turn } from '../../src/core/turn.ts'
 import { Earning } from '../../src/job/earning.ts'
 import { Paying } from '../../src/job/paying.ts'
 import { Budget } from '../../src/payment/budget.ts'
@@ -10,6 +11,7 @@ import { Recipient } from '../../src/payment/recipient.ts'
 import { Peer } from '../../src/peer.ts'
 import type { PeerOptions } from '../../src/peer.ts'
 import { Broker } from '../../src/sim/broker.ts'
+import type { Transaction } from '../../src/sim/broker.ts'
 import { allCheckers } from '../../src/sim/checkers.ts'
 import { payingScenario } from '../../src/sim/random-scenario.ts'
 import type { Scenario } from '../../src/sim/scenario.ts'
@@ -79,10 +81,10 @@ function lossy(seed: number): Scenario {
   return { ...scenario, faults, link: { ...scenario.link, loss: 0.4, maxMs: scenario.link.minMs } }
 }
 
-const apply = Reflect.get(Broker.prototype, 'apply') as typeof Broker.prototype.apply
+const honestBroker = { apply: Object.getOwnPropertyDescriptor(Broker.prototype, 'apply')!.value as Broker['apply'] }
 plant('a contract that loses a wei of each winner', 'money conserved', {
-  patch: replaced(Broker.prototype, 'apply', { value(this: Broker, tx: Parameters<typeof apply>[0], nowSec: number) {
-    const refusal = apply.call(this, tx, nowSec)
+  patch: replaced(Broker.prototype, 'apply', { value(this: Broker, tx: Transaction, nowSec: number) {
+    const refusal = honestBroker.apply.call(this, tx, nowSec)
     if (tx.kind === 'redeem' && refusal === undefined) Object.assign(this.accounts.get(tx.ticket.payee)!, { creditWei: this.balance(tx.ticket.payee).creditWei - 1n })
     return refusal
   } })
@@ -105,7 +107,7 @@ plant('a budget that a crash resets', 'within caps', { scenario: capped, ...tamp
 
 plant('winners that a restart does not redeem', 'winners are paid', tampered((step, event) => event.kind === 'start' ? { ...step, effects: step.effects.filter(({ kind }) => kind !== 'redeem') } : step))
 
-plant('a payer that pays failures in full', 'within exposure', { patch: replaced(Paying.prototype, 'failed', { value(this: Paying, ...judged: Parameters<Paying['accepted']>) { this.accepted(...judged) } }) })
+plant('a payer that pays failures in full', 'within exposure', { patch: replaced(Paying.prototype, 'failed', { value(this: Paying, turn: Turn, id: string, ms: number) { this.accepted(turn, id, ms) } }) })
 
 for (const checker of ['within exposure', 'each stops']) {
   plant('a host that never looks whether it was paid', checker, { patch: () => {

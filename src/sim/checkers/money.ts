@@ -1,4 +1,3 @@
-import type { Block } from '../chain.ts'
 import type { Checker, WorldView } from '../observation.ts'
 import { gwei } from '../computer.ts'
 import { RICH } from '../scenario.ts'
@@ -33,23 +32,27 @@ function endowedWei(world: WorldView): bigint {
 
 /** Invariant 2: on the chain that stands, no ticket is paid twice, be it redeemed, claimed, or sent again after a reorganisation. */
 export function paidOnce(): Checker {
-  let chain: Block[] = []
+  /** By the number of their block, so that what a reorganisation undoes is forgotten. */
+  const byBlock = new Map<number, string[]>()
+  const paid = new Set<string>()
+  let head = 0
   return {
     name: 'paid once',
     observe(observation) {
       if (observation.kind !== 'block') return undefined
-      const { block } = observation
-      chain = [...chain.filter(({ number }) => number < block.number), block]
-      const paid = new Set<string>()
-      for (const { included } of chain) {
-        for (const { tx, refusal } of included) {
-          if (refusal !== undefined || (tx.kind !== 'redeem' && tx.kind !== 'claim-default')) continue
-          const ticket = canonical(tx.ticket)
-          if (paid.has(ticket)) return `the ticket on commit ${tx.ticket.commit} of ${tx.ticket.payer} was paid twice`
-          paid.add(ticket)
-        }
+      const { number, included } = observation.block
+      for (; head >= number; head--) {
+        for (const ticket of byBlock.get(head) ?? []) paid.delete(ticket)
+        byBlock.delete(head)
       }
-      if (block.included.length === 0) chain = chain.filter(({ included }) => included.length > 0)
+      head = number
+      for (const { tx, refusal } of included) {
+        if (refusal !== undefined || (tx.kind !== 'redeem' && tx.kind !== 'claim-default')) continue
+        const ticket = canonical(tx.ticket)
+        if (paid.has(ticket)) return `the ticket on commit ${tx.ticket.commit} of ${tx.ticket.payer} was paid twice`
+        paid.add(ticket)
+        byBlock.set(number, [...byBlock.get(number) ?? [], ticket])
+      }
       return undefined
     }
   }
