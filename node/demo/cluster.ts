@@ -12,6 +12,9 @@ import { RemoteApi } from '../client/remote-api.ts'
 
 /** A node starts in about a second; a loaded machine may need more. */
 const START_MS = 60 * SECOND_MS
+/** A sandbox sees that its node is gone as soon as it runs; it may be starting. */
+const GONE_MS = 20 * SECOND_MS
+const RM_TRIES = 5
 const PROGRAM = join(import.meta.dirname, '../../bin/hearth.js')
 
 export interface ClusterNode {
@@ -65,7 +68,8 @@ export class Cluster {
       ...setup.bootstrap === undefined ? [] : [`--network.bootstrap=${JSON.stringify(setup.bootstrap)}`], ...setup.flags ?? []],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...setup.env } })
     this.#children.add(child)
-    child.once('exit', () => { this.#children.delete(child) })
+    // not its exit: its sandbox, a process of its own that writes below the folder, shares its stderr and outlives it a little
+    child.once('close', () => { this.#children.delete(child) })
     let output = ''
     const keep = (chunk: Buffer): void => { output = (output + chunk.toString()).slice(-8192) }
     child.stdout.on('data', keep)
@@ -99,10 +103,10 @@ export class Cluster {
   async close(): Promise<void> {
     await Promise.all(this.nodes.map(({ api }) => api.close()))
     this.kill()
-    await Promise.all([...this.#children].map(async (child) => {
-      if (child.exitCode === null && child.signalCode === null) await once(child, 'exit')
-    }))
-    await rm(this.dir, { recursive: true, force: true })
+    const timeout = AbortSignal.timeout(GONE_MS)
+    await Promise.all([...this.#children].map(async (child) => { await once(child, 'close', { signal: timeout }).catch(() => undefined) }))
+    // what a run that is being killed still writes
+    await rm(this.dir, { recursive: true, force: true, maxRetries: RM_TRIES })
     process.removeListener('exit', this.#onExit)
   }
 }

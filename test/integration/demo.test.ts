@@ -13,6 +13,7 @@ import type { DemoOptions } from '../../node/demo/demo.ts'
 
 /** 8 core-seconds at thirty times the demo's price, a ticket every quarter of one: some fifteen winners, so none at all once in a million runs. */
 const SCENE = { tiles: 16, width: 320, height: 200, samples: 8 }
+const MOMENT_MS = 10_000
 const PRICES = { coreHourGwei: 7_500_000_000, unitMs: 250 }
 
 const test = suite<{ dir: string, outerTmp: string | undefined }>('demo')
@@ -36,10 +37,15 @@ function options(dir: string, over: Partial<DemoOptions>): DemoOptions {
   return { prices: PRICES, png: join(dir, 'demo.png'), scene: SCENE, stdout: quiet(), stderr: quiet(), signal: new AbortController().signal, afterwards: async () => {}, ...over }
 }
 
-/** Folders and processes of a demo in this folder. */
+/** Folders and processes of a demo in this folder. Runs of sandboxes die by themselves when their node does, a moment later. */
 async function leftIn(dir: string): Promise<string[]> {
-  const processes = spawnSync('ps', ['-A', '-o', 'args'], { encoding: 'utf8' }).stdout.split('\n').filter((line) => line.includes(dir))
-  return [...(await readdir(dir)).filter((name) => name !== 'demo.png'), ...processes]
+  const folders = (await readdir(dir)).filter((name) => name !== 'demo.png')
+  const processes = (): string[] => spawnSync('ps', ['-A', '-o', 'args'], { encoding: 'utf8' }).stdout.split('\n').filter((line) => line.includes(dir))
+  const endMonoMs = performance.now() + MOMENT_MS
+  for (let left = processes(); ; left = processes()) {
+    const nodes = left.filter((line) => !line.includes('run-child'))
+    if (left.length === 0 || nodes.length > 0 || performance.now() > endMonoMs) return [...folders, ...left]
+  }
 }
 
 /** Each is one wei, or one ticket, beside the truth. */
