@@ -67,7 +67,9 @@ export class Paying {
     if (terms.mode === 'free' || terms.prepayCapWei === 0n) return undefined
     const account = this.#accounts.get(identity.address)
     if (account === undefined) return { code: 'E_BOND_UNKNOWN', message: 'has a bond that the chain has not confirmed yet' }
-    return exposureWei + terms.prepayCapWei > account.jobBondWei ? { code: 'E_BOND_EXPOSED', message: `asks for more ahead than its bond of ${account.jobBondWei} wei stands behind` } : undefined
+    // a liar says that its bond is free: what stands between us two is known here
+    const oursWei = this.#exposedTo(identity.peer)
+    return (exposureWei > oursWei ? exposureWei : oursWei) + terms.prepayCapWei > account.jobBondWei ? { code: 'E_BOND_EXPOSED', message: `asks for more ahead than its bond of ${account.jobBondWei} wei stands behind` } : undefined
   }
 
   /** The agreement holds on both sides: its provider's first commits are here. */
@@ -188,6 +190,16 @@ export class Paying {
   #note(id: string, { accepted = 0, failed = 0 }: { accepted?: number, failed?: number }): void {
     const known = this.#early.get(id)
     if (known !== undefined) this.#early.set(id, { total: known.total, accepted: known.accepted + accepted, failed: known.failed + failed })
+  }
+
+  /** What may have been paid this provider ahead of its reveals, under agreements that are not settled. */
+  #exposedTo(provider: string): bigint {
+    let sumWei = 0n
+    for (const id of this.#byProvider.get(provider) ?? []) {
+      const sender = this.#senders.get(id)
+      if (sender !== undefined && sender.state.kind !== 'closed') sumWei += sender.payment.terms.prepayCapWei
+    }
+    return sumWei
   }
 
   get #senderParts(): { post: Parts['post'], timers: Parts['timers'], budget: Budget } {

@@ -1,0 +1,205 @@
+/**
+ * Attacks of a provider on its payer, over real sockets and a real chain: the provider is made by hand and runs nothing, the payer
+ * is a node. Each was seen to succeed with its defence taken out; PAY.md beside this file says which.
+ */
+import { suite } from 'uvu'
+import * as assert from 'uvu/assert'
+import type { ClusterNode } from '../../node/demo/cluster.ts'
+import { separatorOf } from '../../node/chain/index.ts'
+import { nativeHasher } from '../../node/keys/index.ts'
+import { ZERO_BYTES32 } from '../../src/documents/agreement.ts'
+import { payerExposure, unacknowledgedExposure } from '../../src/payment/exposure.ts'
+import { commitOf, fromWei, isWin, TicketHasher } from '../../src/documents/ticket.ts'
+import { LENDS_NOTHING, MODULES, restart } from '../helpers/cluster.ts'
+import { ETHER, PayWorld } from '../helpers/pay-world.ts'
+import { HandProvider, TERMS } from '../helpers/pay-provider.ts'
+import type { Habits } from '../helpers/pay-provider.ts'
+
+interface Context { world: PayWorld, you: ClusterNode }
+const test = suite<Context>('pay-provider')
+const FLAGS = ['--payment.maxPrepay=10 ether', '--requester.maxProviders=64']
+const SPEC = { engine: 'wasm', module: './compute.wasm', args: ['1'], outputs: ['values.bin'], resources: { cores: 1, memory: '64 MiB' } }
+
+test.before(async (context) => {
+  try {
+    context.world = await PayWorld.open()
+    context.you = await context.world.requester('you', { flags: FLAGS })
+  } catch (err) {
+    // uvu says nothing of what a hook throws
+    console.error(err)
+    throw err
+  }
+})
+test.after(async ({ world }) => { await world.close() })
+
+/** More tasks than slots, so that a provider gets as many slots as it bids for. */
+async function submit({ you }: Context, provider: HandProvider): Promise<string> {
+  const { job } = await you.api.submit({ spec: { ...SPEC, args: [provider.peer.peerId, '{index}'], map: { range: [0, 200] }, limits: { queue: '60 s', run: '60 s', total: '5 m' } }, baseDir: MODULES })
+  return job
+}
+
+async function cancelAll({ you }: Context): Promise<void> {
+  for (const { id, state } of await you.api.jobs()) if (state === 'running' || state === 'tendering') await you.api.cancel(id)
+}
+
+/** A provider that has agreed to a job of this requester. */
+async function withProvider(context: Context, habits: Habits, run: (provider: HandProvider) => Promise<void>): Promise<void> {
+  const provider = await HandProvider.arrive(context.world.chain, habits)
+  await context.world.fund([provider.peer.keys.address])
+  await provider.peer.network.dial(context.you.address)
+  await submit(context, provider)
+  try {
+    await provider.engaged()
+    await run(provider)
+  } finally {
+    await cancelAll(context)
+    await provider.leave()
+  }
+}
+
+/** Claims all the time that passes, again and again, until the payer gives nothing more for it. */
+async function claimUntilDry(provider: HandProvider): Promise<void> {
+  await provider.peer.hears('ticket')
+  for (let dry = 0, before = -1; dry < 5; dry = before === provider.distinct.size ? dry + 1 : 0) {
+    before = provider.distinct.size
+    await provider.claim()
+    await provider.roundTrip()
+  }
+}
+
+const UNIT_WEI = TERMS.unitPriceWei
+/** Many slots claim much time soon. */
+const GREEDY = { slots: 50, terms: { aheadUnits: 4, openCommits: 16, prepayCapWei: 40n * UNIT_WEI } } satisfies Habits
+
+test('a provider that never acknowledges gets the tickets that are paid ahead, and no more', async (context) => {
+  await withProvider(context, { ...GREEDY, acknowledges: false }, async (provider) => {
+    await claimUntilDry(provider)
+    assert.ok(provider.distinct.size > 0)
+    assert.ok(provider.earned <= unacknowledgedExposure(provider.terms).expected, `${provider.distinct.size} tickets`)
+  })
+})
+
+test('a provider that claims units and runs nothing earns what its bond stands behind, and no more', async (context) => {
+  await withProvider(context, GREEDY, async (provider) => {
+    await claimUntilDry(provider)
+    assert.ok(provider.earned >= fromWei(provider.terms.prepayCapWei))
+    assert.ok(provider.earned <= payerExposure(provider.terms, 1e9).expected, `${provider.distinct.size} tickets`)
+  })
+})
+
+test('a provider that claims, says that it failed, and claims again earns no more by it', async (context) => {
+  await withProvider(context, GREEDY, async (provider) => {
+    for (let round = 0; round < 3; round++) {
+      await claimUntilDry(provider)
+      const lease = provider.leases[round]!
+      await provider.fail(lease, 1e9, 0)
+    }
+    await claimUntilDry(provider)
+    assert.ok(provider.earned <= payerExposure(provider.terms, 1e9).expected, `${provider.distinct.size} tickets`)
+  })
+})
+
+test('a provider that offers a commit twice under two numbers gets one ticket for it', async (context) => {
+  await withProvider(context, { ...GREEDY, secret: (index) => new Uint8Array(32).fill(1 + index % GREEDY.terms.openCommits) }, async (provider) => {
+    await claimUntilDry(provider)
+    const commits = [...provider.distinct.values()].map(({ ticket }) => ticket.commit)
+    assert.ok(commits.length > 0)
+    assert.is(new Set(commits).size, commits.length)
+  })
+})
+
+test('a provider that claims a crash is given no second draw: its numbers keep their commits, or it gets nothing more', async (context) => {
+  await withProvider(context, { ...GREEDY, acknowledges: false }, async (provider) => {
+    await provider.peer.hears('ticket')
+    const offered = new Set(provider.lots(0)[0]!.commits)
+    // "I lost everything": it offers all numbers anew
+    const commits = provider.lots(0)[0]!.commits.map((_, i) => commitOf(nativeHasher, new Uint8Array(32).fill(100 + i)))
+    await provider.credit({ state: { agreement: provider.id, sequence: 0, tickets: 0, expectedPaid: 0n, heldBack: 0n, refunded: 0n }, lots: [{ ...provider.lots(0)[0]!, commits }] })
+    await claimUntilDry(provider)
+    for (const { ticket } of provider.tickets) assert.ok(offered.has(ticket.commit))
+    for (const message of provider.tickets) assert.equal(message, provider.distinct.get(message.index))
+  })
+})
+
+test('a provider that foresees the salt would win each draw: it does not', async (context) => {
+  const winProb = (1n << 61n) - 1n
+  const tickets = new TicketHasher(nativeHasher, separatorOf(context.world.chain))
+  /** A secret that wins against the salt that it believes in. */
+  const secret = (index: number, provider: HandProvider): Uint8Array => {
+    const rand = Buffer.alloc(32)
+    for (let i = 1; ; i++) {
+      rand.writeUInt32BE(i)
+      rand.writeUInt32BE(index, 4)
+      if (isWin(nativeHasher, rand, tickets.digest(provider.expected(index, commitOf(nativeHasher, rand), ZERO_BYTES32)), winProb)) return rand
+    }
+  }
+  await withProvider(context, { ...GREEDY, terms: { ...GREEDY.terms, winProb, faceValueWei: UNIT_WEI * 11n / 2n }, secret }, async (provider) => {
+    await claimUntilDry(provider)
+    const salts = new Set([...provider.distinct.values()].map(({ ticket }) => ticket.salt))
+    assert.is(salts.size, provider.distinct.size)
+    assert.ok(provider.distinct.size > 40, `${provider.distinct.size} tickets`)
+    // one in eight is expected: half of them come once in 10^9 runs
+    assert.ok(provider.won.length < provider.distinct.size / 2, `${provider.won.length} of ${provider.distinct.size} won`)
+  })
+})
+
+test('a bond that stands behind one agreement already stands behind no second one, whatever its owner says', async (context) => {
+  const provider = await HandProvider.arrive(context.world.chain, { terms: { prepayCapWei: 6n * ETHER / 10n } })
+  try {
+    await context.world.fund([provider.peer.keys.address])
+    await provider.peer.network.dial(context.you.address)
+    const first = await submit(context, provider)
+    await provider.engaged()
+    const second = await submit(context, provider)
+    for await (const notice of context.you.api.events({ job: second })) if (notice.kind === 'tender' && notice.bids > 0) break
+    await provider.roundTrip()
+    const proposals = provider.peer.heard.flatMap(({ message }) => message.kind === 'propose' ? [message.agreement.job] : [])
+    assert.equal([...new Set(proposals)], [first])
+  } finally {
+    await cancelAll(context)
+    await provider.leave()
+  }
+})
+
+test('one payer and fifty providers at once: what it signs for stays below the cap, and each commit is signed for once', async (context) => {
+  const { world, you } = context
+  const providers = await Promise.all(Array.from({ length: 50 }, () => HandProvider.arrive(world.chain, { slots: 4, terms: { prepayCapWei: 40n * UNIT_WEI } })))
+  try {
+    await world.chain.give(providers.map(({ peer }) => ({ address: peer.keys.address, jobBondWei: ETHER })))
+    await Promise.all(providers.map(({ peer }) => peer.network.dial(you.address)))
+    const capWei = 100n * UNIT_WEI
+    await you.api.submit({ spec: { ...SPEC, args: ['fifty', '{index}'], map: { range: [0, 200] }, priceCap: `${capWei} wei`, limits: { queue: '60 s', run: '60 s', total: '5 m' } }, baseDir: MODULES })
+    await Promise.all(providers.map((provider) => provider.engaged()))
+    for (let round = 0; round < 4; round++) await Promise.all(providers.map(async (provider) => { await provider.claim(); await provider.roundTrip() }))
+    const earned = providers.reduce((sum, provider) => sum + provider.earned, 0n)
+    const claimed = providers.reduce((sum, provider) => sum + provider.terms.prepayCapWei, 0n)
+    assert.ok(claimed > 4n * capWei)
+    assert.ok(earned > 0n && earned <= fromWei(capWei), `${earned / (1n << 64n)} of ${capWei}`)
+    const all = providers.flatMap(({ distinct }) => [...distinct.values()].map(({ ticket }) => ticket.commit))
+    assert.is(new Set(all).size, all.length)
+  } finally {
+    await cancelAll(context)
+    await Promise.all(providers.map((provider) => provider.leave()))
+  }
+})
+
+test('a payer killed after it used a commit sends the same ticket again, and signs none for that commit twice', async (context) => {
+  const { world, you } = context
+  await withProvider(context, { ...GREEDY, acknowledges: false }, async (provider) => {
+    await provider.peer.hears('ticket')
+    await you.kill('SIGKILL')
+    await provider.peer.until('the end of the connection', () => !provider.peer.isConnected(you.peer))
+    const before = provider.distinct
+    const since = provider.tickets.length
+    context.you = await restart(world.cluster, you, { flags: [...LENDS_NOTHING, ...world.flags, ...FLAGS] })
+    await provider.peer.network.dial(context.you.address)
+    await provider.peer.until('every ticket again', () => [...before.keys()].every((index) => provider.tickets.slice(since).some((message) => message.index === index)))
+    await provider.credit({ lots: provider.lots(0) })
+    await provider.roundTrip()
+    for (const message of provider.tickets) if (before.has(message.index)) assert.equal(message, before.get(message.index))
+    const commits = [...provider.distinct.values()].map(({ ticket }) => ticket.commit)
+    assert.is(new Set(commits).size, commits.length)
+  })
+})
+
+test.run()
