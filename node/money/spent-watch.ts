@@ -49,10 +49,10 @@ export class SpentWatch {
 
   async #look(head: number): Promise<void> {
     const { journal, rpc, contract, payer } = this.#parts
-    // nothing was issued before the journal began
-    if (journal.scannedBlock === undefined || journal.scannedBlock > head) return journal.drawn([], head)
-    if (journal.total.issued.tickets === 0) return journal.scannedBlock === head ? undefined : journal.drawn([], head)
-    for (let from = Math.max(journal.scannedBlock + 1, head - MAX_BLOCKS_BACK); from <= head; from += MAX_BLOCKS_A_LOOK) {
+    const scanned = journal.scannedBlock ?? -1
+    // what was not issued cannot be drawn; a chain that became shorter is another one
+    if (journal.total.issued.tickets === 0 || scanned > head) return scanned === head ? undefined : journal.drawn([], head)
+    for (let from = Math.max(scanned + 1, head - MAX_BLOCKS_BACK); from <= head; from += MAX_BLOCKS_A_LOOK) {
       const to = Math.min(head, from + MAX_BLOCKS_A_LOOK - 1)
       const range = { address: contract, fromBlock: hex(from), toBlock: hex(to) }
       const us = padded(payer)

@@ -65,7 +65,7 @@ test('each ticket is counted once, whenever it is looked at and after any restar
   assert.is(journal.total.received.wonWei, 7000n)
   assert.is(journal.total.received.expected, 26n * expectedOf(TERMS))
   assert.is(journal.total.issued.tickets, 4)
-  assert.equal(journal.jobs.map(({ job, received }) => [job, received.tickets]).sort(), [['job', 25], ['other', 1]])
+  assert.equal(Object.fromEntries(journal.jobs.map(({ job, received }) => [job, received.tickets])), { job: 25, other: 1 })
 })
 
 test('a core that a crash set back counts nothing twice when it comes to the same again', async () => {
@@ -142,9 +142,9 @@ test('a disk that fails once loses nothing of the journal', async () => {
   const world = new World()
   const journal = await world.open()
   await journal.flush()
-  const { write } = world.store
+  const disk = memoryStore()
   let fails = 1
-  Object.assign(world.store, { write: async (entries: Parameters<typeof write>[0]) => { if (fails-- > 0) throw new Error('disk full'); await write.call(world.store, entries) } })
+  Object.assign(world.store, { entries: disk.entries, load: () => disk.load(), write: async (entries: Parameters<typeof disk.write>[0]) => { if (fails-- > 0) throw new Error('disk full'); await disk.write(entries) } })
   world.received = [{ id: 'a', tickets: 10, wins: 3 }]
   await journal.look()
   await journal.look()
