@@ -61,7 +61,7 @@ export async function confirmAmount(out: Out, { wei, asset, limitWei, yes, what 
 
 /** Throws E_PAYMENT_CONFIRM unless a person says yes. */
 export async function confirm(out: Out, words: string): Promise<void> {
-  const answer = out.json ? undefined : await out.ask(`${words}. Do it? [y/N]: `)
+  const answer = await out.ask(`${words}. Do it? [y/N]: `)
   if (/^y(es)?$/i.test((answer ?? '').trim())) return
   throw new HearthError('E_PAYMENT_CONFIRM', `${words}: ${answer === undefined ? 'nobody is here to confirm it' : 'not confirmed'}; nothing was done`, 'Say --yes to confirm it in advance')
 }
