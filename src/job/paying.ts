@@ -115,7 +115,7 @@ export class Paying {
   /** What the owner lets this agreement cost is used up: the job cannot go on. */
   capOf(id: string): ErrorShape | undefined {
     const paused = this.#senders.get(id)?.paused
-    return paused?.code.startsWith('E_BUDGET_') === true ? { code: paused.code, message: paused.message, hint: 'Raise priceCap in the job, or the caps in the configuration' } : undefined
+    return paused?.code.startsWith('E_BUDGET_') === true ? { code: paused.code, message: paused.message, hint: 'Raise priceCap in the job, or the caps: see `caps`' } : undefined
   }
 
   close(turn: Turn, id: string): void {
