@@ -169,7 +169,7 @@ export class Peer {
 
   #account(turn: Turn, { address, account }: EventOf<'account'>): void {
     this.#accounts.seen(address, account)
-    if (address === this.#identity.address) this.paying.ownAccount(account)
+    if (address === this.#identity.address) this.paying.ownAccount(turn, account)
     if (account !== undefined) this.hosting.payerSeen(turn, address)
   }
 
