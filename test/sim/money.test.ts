@@ -78,6 +78,20 @@ for (const behaviour of PAYERS) {
   })
 }
 
+test('a payer that signs for more than it has loses its bond, and its hosts have what is left', () => {
+  const base = scenario({ [REQUESTER]: { kind: 'overdrawer' } })
+  const money = { ...RICH, depositGwei: 6000, bondGwei: 20_000 }
+  let [burned, paidWei] = [0, 0n]
+  for (let seed = 1; seed <= 10; seed++) {
+    const { chain } = run({ ...base, seed, peers: base.peers.with(REQUESTER, { ...base.peers[REQUESTER]!, money }) })
+    const { after } = chain!.confirmed
+    if (after.burnedWei === 20_000n * 10n ** 9n) burned++
+    for (const { creditWei } of after.accounts.values()) paidWei += creditWei
+  }
+  assert.ok(burned > 0, 'no deposit was overdrawn')
+  assert.ok(paidWei > 0n)
+})
+
 test('a forgotten job leaves nothing of its payments on the disk', () => {
   let records = 0
   for (let seed = 1; seed <= 12; seed++) {
