@@ -168,9 +168,11 @@ export class Peer {
   }
 
   #account(turn: Turn, { address, account }: EventOf<'account'>): void {
+    const isNew = account !== undefined && !this.#accounts.isKnown(address)
     this.#accounts.seen(address, account)
-    if (address === this.#identity.address) this.paying.ownAccount(account)
+    if (address === this.#identity.address) this.paying.ownAccount(turn, account)
     if (account !== undefined) this.hosting.payerSeen(turn, address)
+    if (isNew) this.requesting.bondSeen(turn)
   }
 
   #route(turn: Turn, event: PeerEvent): void {

@@ -303,15 +303,9 @@ export class Hosting {
         if (hosted !== undefined && lease !== undefined) this.book.drop(turn, hosted, lease, 'E_REQUESTER_GONE')
         return true
       }
-      case 'paid':
-        if (hosted !== undefined) this.earning.look(turn, agreement, () => { this.#beat(turn, hosted) })
-        return true
-      case 'unpaid':
-        if (hosted !== undefined) this.book.unpaid(turn, hosted, this.earning.owes(hosted.id))
-        return true
-      case 'earned':
-        this.earning.forget(turn, agreement)
-        return true
+      case 'paid': if (hosted !== undefined) this.earning.look(turn, agreement, () => { this.#beat(turn, hosted) }); return true
+      case 'unpaid': if (hosted !== undefined) this.book.unpaid(turn, hosted, this.earning.owes(hosted.id)); return true
+      case 'earned': this.earning.forget(turn, agreement); return true
       case 'hand-back':
         if (this.#suspended) this.#handBack(turn)
         return true

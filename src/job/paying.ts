@@ -1,6 +1,7 @@
 import type { Refusal } from '../codec/result.ts'
 import type { StoredRecord } from '../core/effect.ts'
 import type { Turn } from '../core/turn.ts'
+import type { Account } from '../documents/account.ts'
 import type { Agreement } from '../documents/agreement.ts'
 import type { Bid } from '../documents/bid.ts'
 import type { Identity } from '../documents/identity.ts'
@@ -96,7 +97,7 @@ export class Paying {
     const worked = Math.min(total, most)
     const sender = this.#senders.get(id)
     if (sender !== undefined) sender.worked(turn, worked)
-    else if (agreement.terms.mode !== 'free') this.#early.set(id, { accepted: 0, failed: 0, ...this.#early.get(id), total: worked })
+    else if (agreement.terms.mode !== 'free') this.#noteWork(id, worked)
   }
 
   /** A reveal matched: `ms` of its provider's work are paid in full. */
@@ -112,9 +113,10 @@ export class Paying {
     else this.#note(id, { failed: ms })
   }
 
-  /** What the owner lets this agreement cost is used up: the job cannot go on. */
+  /** What the owner lets this agreement cost is used up, or its deposit is: the job cannot go on. */
   capOf(id: string): ErrorShape | undefined {
     const paused = this.#senders.get(id)?.paused
+    if (paused?.code === 'E_DEPOSIT_LOW') return { code: paused.code, message: paused.message, hint: 'Add to the deposit with `fund`' }
     return paused?.code.startsWith('E_BUDGET_') === true ? { code: paused.code, message: paused.message, hint: 'Raise priceCap in the job, or the caps: see `caps`' } : undefined
   }
 
@@ -146,13 +148,19 @@ export class Paying {
   /** Every agreement whose money is not settled says where it stands. */
   start(turn: Turn, self: string): void {
     if (this.#settings === undefined) return
+    this.ownAccount(turn, undefined)
     this.#accounts.want(turn, self)
-    for (const sender of this.#senders.values()) sender.reconnected(turn)
+    for (const sender of this.#senders.values()) {
+      sender.recount(turn.now)
+      sender.reconnected(turn)
+    }
   }
 
   /** The chain said something of our own account: nothing new is signed while it cannot be seen. */
-  ownAccount(account: unknown): void {
+  ownAccount(turn: Turn, account: Account | undefined): void {
+    this.#budget.cover.setDeposit(account?.depositWei)
     this.#budget.pause(account === undefined ? { ok: false, code: 'E_CHAIN_UNSEEN', message: 'the chain cannot be seen, so nothing new is signed' } : undefined)
+    if (account !== undefined) for (const sender of this.#senders.values()) sender.resume(turn)
   }
 
   timer(turn: Turn, timer: string): boolean {
@@ -184,6 +192,11 @@ export class Paying {
       case SENDER_PREFIX: this.#index(Sender.restore(this.#senderParts, value)); break
       case SPENT_COMMITS_PREFIX: this.#senders.get(Commits.agreementOf(value))?.restorePage(value); break
     }
+  }
+
+  #noteWork(id: string, worked: number): void {
+    const { total, accepted, failed } = this.#early.get(id) ?? { total: 0, accepted: 0, failed: 0 }
+    this.#early.set(id, { total: Math.max(total, worked), accepted, failed })
   }
 
   /** Only what was said to be worked can be judged, so only of that something is remembered. */

@@ -5,6 +5,7 @@ import type { Now } from '../core/event.ts'
 import type { Turn } from '../core/turn.ts'
 import { DAY_MS } from '../units.ts'
 import { fromWei, toWei } from '../documents/ticket.ts'
+import { Cover } from './cover.ts'
 import type { Expected } from '../documents/ticket.ts'
 
 export const SPENT_PREFIX = 'spend/'
@@ -26,6 +27,8 @@ export class Budget {
   /** What a job's own document lets it cost. */
   readonly #jobCaps = new Map<string, bigint>()
   readonly #spent = new Map<string, Expected>()
+  /** The own deposit against what may still win. */
+  readonly cover = new Cover()
   #day = -1
   #peers = 0
 

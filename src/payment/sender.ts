@@ -1,10 +1,10 @@
 import { accept, refuse } from '../codec/result.ts'
 import type { Refusal, Result } from '../codec/result.ts'
 import type { StoredRecord } from '../core/effect.ts'
+import type { Now } from '../core/event.ts'
 import type { Timers } from '../core/timers.ts'
 import type { Turn } from '../core/turn.ts'
 import { invariant } from '../errors.ts'
-import type { ErrorCode } from '../errors.ts'
 import { PARAMS } from '../params.ts'
 import { SECOND_MS } from '../units.ts'
 import type { Budget } from './budget.ts'
@@ -14,59 +14,19 @@ import { acceptWork, claimWork, dueFor, failWork, heldBack, NO_WORK } from './le
 import type { Work } from './ledger.ts'
 import type { CommitLot, PayMessageOf } from '../documents/pay-message.ts'
 import type { Post } from './post.ts'
+import type { Payment, SenderRecord, SenderState, SignedRefund, SignedState } from './sender-record.ts'
 import type { PaymentState } from '../documents/payment-state.ts'
 import { aheadQuantity, MAX_OPEN_COMMITS, MAX_TICKETS, priceOf, ticketsAhead, useMarginSec } from '../documents/terms.ts'
-import type { PaymentTerms } from '../documents/terms.ts'
 import { contextOf, expectedOf, fromWei, jobDigest } from '../documents/ticket.ts'
 import type { Expected, Ticket } from '../documents/ticket.ts'
+
+export type { Payment, SenderRecord, SenderState, SignedRefund, SignedState } from './sender-record.ts'
 
 export const SENDER_PREFIX = 'pay/'
 /** A ticket this far behind the newest is given up: its provider remembers twice as many, so it can still tell a repetition. */
 const MAX_SPAN = MAX_OPEN_COMMITS
 /** While something is due and cannot be paid, commits are asked for and caps looked at this often. */
 const ASK_MS = 5 * SECOND_MS
-
-/** Who pays whom for what; fixed for the agreement's life. */
-export type Payment = {
-  agreement: string
-  /** The job's CID. */
-  job: string
-  /** PeerId of the provider. */
-  provider: string
-  /** Whose money key signs its words. */
-  providerAddress: string
-  payer: string
-  payee: string
-  terms: PaymentTerms
-}
-
-/**
- * open: tickets leave as work is done. stopped: the provider broke a rule, nothing is signed for it again. closing: no
- * work is paid ahead; what is due is paid, then both sides sign where they stand. closed: nothing more happens.
- */
-export type SenderState =
-  | { kind: 'open' }
-  | { kind: 'stopped', code: ErrorCode, message: string }
-  | { kind: 'closing' }
-  | { kind: 'closed', agreed: boolean }
-
-interface InFlight { index: number, expirySec: number }
-/** The provider's last signed word. */
-export interface SignedState { state: PaymentState, signature: string }
-export type SignedRefund = Omit<PayMessageOf<'refund'>, 'kind' | 'agreement'>
-
-export type SenderRecord = Payment & {
-  v: 1
-  state: SenderState
-  work: Work
-  issued: number
-  /** Numbers below are used. */
-  next: number
-  sequence: number
-  inFlight: InFlight[]
-  acknowledged?: SignedState
-  refund?: SignedRefund
-}
 
 export interface SenderParts { post: Post, timers: Timers, budget: Budget }
 
@@ -150,6 +110,17 @@ export class Sender {
 
   get refundDue(): Expected {
     return this.#record.work.refundable
+  }
+
+  /** After a restart: what was signed may still win, and its expiry is not in the records, so the latest is assumed. */
+  recount(now: Now): void {
+    const { terms, issued } = this.#record
+    if (issued > 0) this.#parts.budget.cover.issued({ ...terms, expirySec: Math.ceil(now.wallMs / SECOND_MS) + terms.ticketLifeSec }, issued)
+  }
+
+  /** What kept it from paying may be over. */
+  resume(turn: Turn): void {
+    if (this.#paused !== undefined) this.#pump(turn)
   }
 
   /** After a restart, and whenever the provider comes back: both sides say where they stand. */
@@ -322,7 +293,8 @@ export class Sender {
     const safe = heard > owed ? heard : owed
     if (this.paid + this.#value > safe + BigInt(ticketsAhead(terms)) * this.#value) return refuse('E_PAY_UNACKNOWLEDGED', 'what is paid ahead is not acknowledged')
     if (issued >= MAX_TICKETS) return refuse('E_PAY_TICKETS', 'the agreement has used up its tickets')
-    const refusal = this.#parts.budget.refusal(turn.now, { job, peer: provider }, this.#value)
+    const { budget } = this.#parts
+    const refusal = budget.refusal(turn.now, { job, peer: provider }, this.#value) ?? budget.cover.refusal(turn.now, terms)
     if (refusal !== undefined) return refusal
     const open = this.#commits.peek(Math.ceil(turn.now.wallMs / SECOND_MS) + useMarginSec(terms))
     if (open === undefined) {
@@ -350,6 +322,7 @@ export class Sender {
     record.sequence++
     record.inFlight.push({ index, expirySec })
     this.#parts.budget.spend(turn, { job, peer: provider }, this.#value)
+    this.#parts.budget.cover.issued(ticket)
     this.#parts.post.add(turn, this.#ticketKey(index), provider, { kind: 'ticket', agreement, index, ticket }, expirySec * SECOND_MS)
     this.#save(turn)
   }

@@ -29,6 +29,8 @@ export type Behaviour =
   | { kind: 'double-signer' }
   /** Takes its deposit and bond out of the contract from then on. */
   | { kind: 'withdrawer', atMs: number }
+  /** Signs on as if its deposit had no end, and adds nothing to it. */
+  | { kind: 'overdrawer' }
   /** Claims all the work that its slots could have done, and delivers none. */
   | { kind: 'claimant' }
   /** Takes tickets and never says so. */
@@ -48,7 +50,7 @@ export function isReliable({ kind }: Behaviour): boolean {
   return kind === 'honest' || kind === 'straggler'
 }
 
-const PAYER_CHEATS: ReadonlySet<Behaviour['kind']> = new Set(['deadbeat', 'counterfeiter', 'double-signer', 'withdrawer', 'forger'])
+const PAYER_CHEATS: ReadonlySet<Behaviour['kind']> = new Set(['deadbeat', 'counterfeiter', 'double-signer', 'withdrawer', 'overdrawer', 'forger'])
 const PROVIDER_CHEATS: ReadonlySet<Behaviour['kind']> = new Set(['liar', 'mute', 'two-faced', 'silent', 'refuser', 'overbidder', 'claimant', 'unacknowledging', 'redrawer', 'recommitter', 'forger'])
 
 /** As one who pays it keeps to the rules. */

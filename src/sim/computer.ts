@@ -117,7 +117,7 @@ export class Computer implements Station {
     this.#misdeed = misdeed(spec.behaviour)
     this.#tickets = new TicketHasher(world.hasher, SEPARATOR)
     this.#secrets = hmacDraws(world.hasher, new Random(hashText(`secrets ${world.scenario.seed}/${index}`)).bytes(32))
-    this.wallet = world.chain === undefined ? undefined : new Wallet(world.chain, this.address, this.#secrets, gwei(world.scenario.payment?.redemptionGwei ?? 0), spec.behaviour.kind !== 'withdrawer', {
+    this.wallet = world.chain === undefined ? undefined : new Wallet(world.chain, this.address, this.#secrets, gwei(world.scenario.payment?.redemptionGwei ?? 0), spec.behaviour, {
       isAwake: () => this.up && !this.asleep, receive: (event) => { this.receive(event) }
     })
     this.sandbox = new Sandbox(world.queue, {

@@ -49,6 +49,7 @@ export function misdeed(behaviour: Behaviour): Misdeed {
     case 'flaky':
     case 'forger':
     case 'withdrawer':
+    case 'overdrawer':
     case 'crasher': return NONE
   }
 }

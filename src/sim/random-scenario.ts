@@ -38,7 +38,8 @@ export function payingScenario(seed: number): Scenario {
   const isTight = random.chance(0.2)
   const peers = base.peers.map((peer): PeerSpec => {
     const behaviour = peer.behaviour.kind === 'honest' && random.chance(random.pick([0, 0, 0.3])) ? randomMoneyCheat(random, base.healAtMs) : peer.behaviour
-    return { ...peer, behaviour, money: randomMoney(random, isTight) }
+    const money = randomMoney(random, isTight)
+    return { ...peer, behaviour, money: behaviour.kind === 'overdrawer' ? { ...money, depositGwei: random.pick([6000, 20_000]), bondGwei: 40_000 } : money }
   })
   const faults = base.faults.length === 0 ? [] : [...base.faults, ...randomChainFaults(random, peers.length, base.healAtMs, payment.chain.confirmations)]
   return { ...base, peers, faults, payment }
@@ -61,6 +62,8 @@ function randomMoneyCheat(random: Random, healAtMs: number): Behaviour {
     () => ({ kind: 'counterfeiter', share: random.pick([0.2, 1]) }),
     () => ({ kind: 'double-signer' }),
     () => ({ kind: 'withdrawer', atMs: random.between(0, healAtMs) }),
+    () => ({ kind: 'overdrawer' }),
+    () => ({ kind: 'overdrawer' }),
     () => ({ kind: 'claimant' }),
     () => ({ kind: 'unacknowledging' }),
     () => ({ kind: 'redrawer' }),

@@ -2,9 +2,14 @@ import type { PeerEvent } from '../core/event.ts'
 import type { Account } from '../documents/account.ts'
 import type { Winner } from '../documents/ticket.ts'
 import type { Secrets } from '../payment/draws.ts'
+import { paysHonestly } from './behaviour.ts'
+import type { Behaviour } from './behaviour.ts'
 import { cautious } from './broker.ts'
 import type { Broker } from './broker.ts'
 import type { Chain, ChainWatcher } from './chain.ts'
+
+/** What a payer believes to have that does not care. */
+const ENDLESS_WEI = 10n ** 30n
 
 export interface WalletHooks {
   /** The computer is up and awake. */
@@ -21,6 +26,7 @@ export class Wallet implements ChainWatcher {
   readonly #hooks: WalletHooks
   /** The owner fills its deposit up when a winner is found uncovered. */
   readonly #topsUp: boolean
+  readonly #deludesItself: boolean
   readonly #watched = new Map<string, string>()
   readonly #winners = new Map<string, { winner: Winner, txId: number | undefined }>()
   /** Transactions that are sent once at a time, by what they do. */
@@ -31,12 +37,13 @@ export class Wallet implements ChainWatcher {
   #away = 0
   #leaving: 'no' | 'asked' | 'left' = 'no'
 
-  constructor(chain: Chain, address: string, secrets: Secrets, redemptionWei: bigint, topsUp: boolean, hooks: WalletHooks) {
+  constructor(chain: Chain, address: string, secrets: Secrets, redemptionWei: bigint, behaviour: Behaviour, hooks: WalletHooks) {
     this.#chain = chain
     this.address = address
     this.#secrets = secrets
     this.#redemptionWei = redemptionWei
-    this.#topsUp = topsUp
+    this.#topsUp = paysHonestly(behaviour)
+    this.#deludesItself = behaviour.kind === 'overdrawer'
     this.#hooks = hooks
     this.#meantWei = chain.head.after.balance(address).depositWei
     chain.watchedBy(this)
@@ -112,11 +119,16 @@ export class Wallet implements ChainWatcher {
 
   /** Says what an account holds, if that is news. */
   #tell(address: string): void {
-    const account: Account | undefined = this.#away > 0 ? undefined : cautious(this.#chain.confirmed.after.account(address), this.#chain.head.after.account(address))
+    const account = this.#away > 0 ? undefined : this.#view(address)
     const text = account === undefined ? 'unseen' : Object.values(account).map((value: Account[keyof Account]) => typeof value === 'bigint' ? `${value}` : `${value?.amountWei} ${value?.lockedUntilSec}`).join(' ')
     if (this.#watched.get(address) === text) return
     this.#watched.set(address, text)
     this.#hooks.receive({ kind: 'account', address, account })
+  }
+
+  #view(address: string): Account {
+    const account = cautious(this.#chain.confirmed.after.account(address), this.#chain.head.after.account(address))
+    return this.#deludesItself && address === this.address ? { ...account, depositWei: ENDLESS_WEI } : account
   }
 
   #follow(pending: { winner: Winner, txId: number | undefined }): void {

@@ -28,7 +28,8 @@ export function mustSucceed(spec: JobSpec, scenario: Scenario): boolean {
   // Where a second voice is wanted and the first lied, a third must be true.
   const liars = scenario.peers.some(({ behaviour }) => behaviour.kind === 'liar')
   const needed = Math.max(spec.quorum, liars && spec.spotCheckShare > 0 ? 2 : 1)
-  const blamers = scenario.peers.some(({ behaviour }) => behaviour.kind === 'flaky' && behaviour.blames)
+  // a run that never ends is the program's fault as far as anybody can tell
+  const blamers = scenario.peers.some(({ behaviour }) => behaviour.kind === 'claimant' || (behaviour.kind === 'flaky' && behaviour.blames))
   const fromMs = Math.max(spec.atMs, scenario.healAtMs)
   const inTime = spec.atMs + spec.limits.totalMs >= fromMs + ENOUGH_MS && spec.atMs + spec.limits.queueMs >= fromMs + ENOUGH_MS
   return canPay(spec, scenario) && spec.cancelAtMs === undefined && spec.failing.length === 0 && !blamers && inTime && hosts >= needed
