@@ -66,6 +66,7 @@ export const PARAMETERS: { readonly [M in Method]: z.ZodType<Argument<M>> } = {
   wallet: none,
   fund: z.strictObject({ to: bucket, amountWei: weiText }),
   withdraw: z.strictObject({ from: z.enum(['deposit', 'bond', 'jobs', 'earnings']), amountWei: weiText.exactOptional(), to: evmAddress.exactOptional() }),
+  claimRefunds: none,
   tickets: none,
   earnings: none,
   price: none,

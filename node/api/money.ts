@@ -8,6 +8,8 @@ export interface MoneyApi {
   fund(request: FundRequest, watch?: Watching): Promise<MoneyMoved>
   /** One step towards having money back: asks for an unlock, says when it is due, or withdraws what is. Earnings are paid out at once. */
   withdraw(request: WithdrawRequest, watch?: Watching): Promise<Withdrawal>
+  /** One step for each refund that a provider signed: claims it, or collects it into the earnings when it has waited. */
+  claimRefunds(): Promise<RefundsReport>
   tickets(): Promise<TicketsReport>
   earnings(): Promise<EarningsReport>
   price(): Promise<PriceReport>
@@ -55,6 +57,10 @@ export type Withdrawal = { from: LockedBucket | 'earnings', amountWei: string } 
   | { step: 'asked', dueWallMs: number, moved: MoneyMoved }
   | { step: 'waits', dueWallMs: number }
   | { step: 'withdrawn', moved: MoneyMoved })
+
+/** `left`: the code says why; E_CHAIN_GAS: it costs more than it brings. */
+export interface RefundRow { peer: string, job: string, agreement: string, amountWei: string, step: 'claimed' | 'waits' | 'collected' | 'left', code?: string }
+export interface RefundsReport { asset: AssetInfo, refunds: RefundRow[] }
 
 /** Sums of tickets. */
 export interface TicketSum {

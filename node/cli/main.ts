@@ -137,6 +137,7 @@ function lazyApi(shell: Shell, call: Pick<Call, 'dataDir' | 'socket'>, connect: 
     wallet: async () => (await api()).wallet(),
     fund: async (request, watch) => (await api()).fund(request, watch),
     withdraw: async (request, watch) => (await api()).withdraw(request, watch),
+    claimRefunds: async () => (await api()).claimRefunds(),
     tickets: async () => (await api()).tickets(),
     earnings: async () => (await api()).earnings(),
     price: async () => (await api()).price(),

@@ -1,5 +1,5 @@
 import type { NodeApi, NodeStatus, SubmitRequest, Estimate, EstimateRequest, JobSummary, JobDetail, WhyReport, LogChunk, ResultsReport, PeerSummary, AdSummary, ShareReport, Check, Timestamped, Watch } from '../api/contract.ts'
-import type { Bill, CapsReport, EarningsReport, MoneyMoved, PriceReport, TicketsReport, Wallet, Withdrawal } from '../api/money.ts'
+import type { Bill, CapsReport, EarningsReport, MoneyMoved, PriceReport, RefundsReport, TicketsReport, Wallet, Withdrawal } from '../api/money.ts'
 import type { Argument, CallMethod, Item, Result, StreamMethod } from '../api/methods.ts'
 import { HearthError } from '../../src/errors.ts'
 import { untilAborted } from '../api/until-aborted.ts'
@@ -40,6 +40,7 @@ export class RemoteApi implements NodeApi {
   wallet(): Promise<Wallet> { return this.#call('wallet', undefined) }
   fund(request: Argument<'fund'>, watch?: Watch): Promise<MoneyMoved> { return this.#call('fund', request, watch) }
   withdraw(request: Argument<'withdraw'>, watch?: Watch): Promise<Withdrawal> { return this.#call('withdraw', request, watch) }
+  claimRefunds(): Promise<RefundsReport> { return this.#call('claimRefunds', undefined) }
   tickets(): Promise<TicketsReport> { return this.#call('tickets', undefined) }
   earnings(): Promise<EarningsReport> { return this.#call('earnings', undefined) }
   price(): Promise<PriceReport> { return this.#call('price', undefined) }

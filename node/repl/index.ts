@@ -142,6 +142,7 @@ class Session {
     const command = commands.find((one) => one.name === name)
     if (command !== undefined) return command
     if (name === 'up') throw new UsageError('E_COMMAND_PLACE', 'The node is up: this is its prompt', 'Another one is started from a shell, with `hearth up --data-dir DIR`')
+    if (name === 'devnet' || name === 'deploy') throw new UsageError('E_COMMAND_PLACE', `${name} is run from a shell, not at this prompt`, `Type \`hearth ${name} --help\` there`)
     if (name === 'key') throw new UsageError('E_COMMAND_PLACE', 'The key is shown and changed from a shell, not at this prompt', 'Type `hearth key --help` there')
     throw new UsageError('E_COMMAND_UNKNOWN', `There is no command "${clean(name)}"`, didYouMean(name, [...commands.map((one) => one.name), 'exit', 'clear'], '`help` lists all'))
   }

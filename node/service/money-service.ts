@@ -7,13 +7,14 @@ import type { Job } from '../../src/job/job.ts'
 import type { Peer } from '../../src/peer.ts'
 import { BASIS } from '../../src/documents/terms.ts'
 import { DAY_MS } from '../../src/units.ts'
-import type { Bill, CapsChange, CapsReport, EarningsReport, FundRequest, MoneyApi, MoneyMoved, PriceChange, PriceReport, TicketsReport, Wallet, Watching, Withdrawal, WithdrawRequest } from '../api/money.ts'
+import type { Bill, CapsChange, CapsReport, EarningsReport, FundRequest, MoneyApi, MoneyMoved, PriceChange, PriceReport, RefundsReport, TicketsReport, Wallet, Watching, Withdrawal, WithdrawRequest } from '../api/money.ts'
 import type { Check, Estimate } from '../api/contract.ts'
 import { formatAmount } from '../chain/amounts.ts'
 import type { Config } from '../config/index.ts'
 import { billOf } from '../money/bill.ts'
 import { fund, withdraw } from '../money/moving.ts'
 import type { Money } from '../money/open-money.ts'
+import { claimRefunds } from '../money/refunds.ts'
 import { earningsReport, ticketsReport } from '../money/reports.ts'
 import { assetOf, walletOf } from '../money/wallet.ts'
 import { costOf } from './cost.ts'
@@ -54,6 +55,11 @@ export class MoneyService implements MoneyApi {
 
   async withdraw(request: WithdrawRequest, { signal }: Watching = {}): Promise<Withdrawal> {
     return await withdraw(this.#paying.money.chain, request, signal)
+  }
+
+  async claimRefunds(): Promise<RefundsReport> {
+    const { money } = this.#paying
+    return { asset: assetOf(money.chain), ...await claimRefunds(money.chain, this.#parts.peer.paying.senders.values()) }
   }
 
   async tickets(): Promise<TicketsReport> {

@@ -11,7 +11,7 @@ import type { Job } from '../../src/job/job.ts'
 import type { Peer } from '../../src/peer.ts'
 import { score } from '../../src/reputation/history.ts'
 import type { AdSummary, Check, Estimate, EstimateRequest, JobDetail, JobSummary, LogChunk, NodeApi, NodeStatus, PeerSummary, ResultsReport, ShareReport, SubmitRequest, Timestamped, Watch, WhyReport } from '../api/contract.ts'
-import type { Bill, CapsChange, CapsReport, EarningsReport, FundRequest, MoneyApi, MoneyMoved, PriceChange, PriceReport, TicketsReport, Wallet, Withdrawal, WithdrawRequest } from '../api/money.ts'
+import type { Bill, CapsChange, CapsReport, EarningsReport, FundRequest, MoneyApi, MoneyMoved, PriceChange, PriceReport, RefundsReport, TicketsReport, Wallet, Withdrawal, WithdrawRequest } from '../api/money.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
 import type { Notices } from '../driver/notices.ts'
 import { lookAtPeers } from './clocks.ts'
@@ -241,6 +241,7 @@ export class NodeService implements NodeApi {
   async wallet(): Promise<Wallet> { return await this.#parts.money.wallet() }
   async fund(request: FundRequest, watch?: Watch): Promise<MoneyMoved> { return await this.#parts.money.fund(request, watch) }
   async withdraw(request: WithdrawRequest, watch?: Watch): Promise<Withdrawal> { return await this.#parts.money.withdraw(request, watch) }
+  async claimRefunds(): Promise<RefundsReport> { return await this.#parts.money.claimRefunds() }
   async tickets(): Promise<TicketsReport> { return await this.#parts.money.tickets() }
   async earnings(): Promise<EarningsReport> { return await this.#parts.money.earnings() }
   async price(): Promise<PriceReport> { return await this.#parts.money.price() }

@@ -6,7 +6,7 @@ import { HearthError } from '../../src/errors.ts'
 import { GIB, HOUR_MS, MIB } from '../../src/units.ts'
 import { BoundedQueue } from '../../node/api/bounded-queue.ts'
 import type { AdSummary, AdView, Check, Estimate, JobDetail, JobSummary, LogChunk, NodeApi, NodeStatus, PeerSummary, ResultsReport, ShareReport, SubmitRequest, Timestamped, Watch, WhyReport } from '../../node/api/contract.ts'
-import type { Bill, CapsChange, CapsReport, EarningsReport, FundRequest, MoneyMoved, PriceChange, PriceReport, TicketsReport, Wallet, Withdrawal, WithdrawRequest } from '../../node/api/money.ts'
+import type { Bill, CapsChange, CapsReport, EarningsReport, FundRequest, MoneyMoved, PriceChange, PriceReport, RefundsReport, TicketsReport, Wallet, Withdrawal, WithdrawRequest } from '../../node/api/money.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
 
 export const PEERS = [
@@ -242,6 +242,7 @@ export class FakeApi implements NodeApi {
   async wallet(): Promise<Wallet> { this.#called('wallet'); return this.#paying() }
   async fund(request: FundRequest): Promise<MoneyMoved> { this.#called('fund', request); this.#paying(); return { words: 'Adds it', tx: `0x${'ab'.repeat(32)}`, blockNumber: 43, feeWei: '50000' } }
   async withdraw(request: WithdrawRequest): Promise<Withdrawal> { this.#called('withdraw', request); this.#paying(); return this.withdrawal }
+  async claimRefunds(): Promise<RefundsReport> { this.#called('claimRefunds'); this.#paying(); return { asset: { kind: 'coin' }, refunds: [{ peer: PEERS[0], job: JOBS[0], agreement: `0x${'ee'.repeat(32)}`, amountWei: GWEI.toString(), step: 'claimed' }] } }
   async tickets(): Promise<TicketsReport> { this.#called('tickets'); this.#paying(); return this.ticketsReport }
   async earnings(): Promise<EarningsReport> { this.#called('earnings'); this.#paying(); return this.earningsReport }
   async price(): Promise<PriceReport> { this.#called('price'); this.#paying(); return this.prices }

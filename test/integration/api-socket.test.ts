@@ -62,6 +62,7 @@ test('every method of the contract reaches the node, with what it was given', as
   assert.is((await api.wallet()).chainId, 31_337)
   assert.is((await api.fund({ to: 'deposit', amountWei: '5' })).blockNumber, 43)
   assert.is((await api.withdraw({ from: 'earnings' })).step, 'asked')
+  assert.is((await api.claimRefunds()).refunds.length, 1)
   assert.is((await api.tickets()).received.wins, 12)
   assert.is((await api.earnings()).forecast?.basisDays, 3)
   assert.is((await api.price()).unitMs, 1000)

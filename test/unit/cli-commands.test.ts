@@ -35,7 +35,7 @@ const chunk = (task: number, stream: 'stdout' | 'stderr', text: string, peer: st
 const LINES: string[][] = [
   [], ['jobs'], ['jobs', '--all'], ['jobs', '--state=failed'], ['job', 'last'], ['job', 'abcd'], ['why', 'last'], ['why', 'idle'], ['peers'], ['ads'], ['dial', '/ip4/1.2.3.4/tcp/1'], ['rate', 'QmXf', '4'],
   ['share'], ['share', 'cores=2'], ['pause'], ['resume'], ['status'], ['doctor'], ['stop'], ['estimate', 'job.yaml'], ['results', 'last'], ['cancel', 'last'], ['submit', 'job.yaml'], ['submit', 'job.yaml', '-d'], ['submit', 'job.yaml', '--to', 'out'], ['run', 'a.wasm'],
-  ['wallet'], ['fund', '0.5', 'eth'], ['bond', '0.5eth'], ['bond', '0.5 eth', '--jobs'], ['withdraw'], ['withdraw', 'deposit', '1', 'gwei'], ['tickets'], ['earnings'], ['earnings', '--by', 'job'], ['price'], ['price', 'coreHour=1gwei'], ['caps'], ['caps', 'day', '1', 'eth', 'job=none'], ['bill', 'last'],
+  ['wallet'], ['fund', '0.5', 'eth'], ['bond', '0.5eth'], ['bond', '0.5 eth', '--jobs'], ['withdraw'], ['withdraw', 'deposit', '1', 'gwei'], ['withdraw', 'refunds'], ['tickets'], ['earnings'], ['earnings', '--by', 'job'], ['price'], ['price', 'coreHour=1gwei'], ['caps'], ['caps', 'day', '1', 'eth', 'job=none'], ['bill', 'last'],
   ['help'], ['help', 'jobs'], ['help', 'E_FIT_MEMORY'], ['version'], ...TOPICS.map(({ name }) => ['help', name])
 ]
 

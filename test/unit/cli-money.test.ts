@@ -46,7 +46,7 @@ test('amounts are read exactly, in one word or two', async () => {
 })
 
 test('a wrong amount or name is said before the node is asked anything', async () => {
-  for (const words of [['fund'], ['fund', '0.5'], ['fund', 'lots'], ['fund', '-1', 'eth'], ['fund', '1.2.3 eth'], ['bond', 'eth'], ['withdraw', 'everything'], ['withdraw', 'earnings', '1', 'eth'], ['withdraw', 'deposit', '--to', '0x12'], ['price', 'core=1gwei'], ['price', 'coreHour'], ['price', 'coreHour=5'], ['price', 'coreHour=1gwei', 'corehour=2gwei'], ['caps', 'month=1eth'], ['caps', 'day=much'], ['earnings', '--by', 'year'], ['bill']]) {
+  for (const words of [['fund'], ['fund', '0.5'], ['fund', 'lots'], ['fund', '-1', 'eth'], ['fund', '1.2.3 eth'], ['bond', 'eth'], ['withdraw', 'everything'], ['withdraw', 'refunds', '1', 'eth'], ['withdraw', 'earnings', '1', 'eth'], ['withdraw', 'deposit', '--to', '0x12'], ['price', 'core=1gwei'], ['price', 'coreHour'], ['price', 'coreHour=5'], ['price', 'coreHour=1gwei', 'corehour=2gwei'], ['caps', 'month=1eth'], ['caps', 'day=much'], ['earnings', '--by', 'year'], ['bill']]) {
     const api = new FakeApi()
     const ran = await runCli(words, { api })
     assert.is(ran.code, 2, `${words.join(' ')}: ${ran.stdout}${ran.stderr}`)
@@ -97,7 +97,7 @@ test('a job that may cost more than the limit is sent only when that is confirme
 })
 
 test('a free node refuses all of money with one code and a hint', async () => {
-  for (const words of [['wallet'], ['fund', '1', 'eth'], ['bond', '1', 'eth'], ['withdraw'], ['tickets'], ['earnings'], ['price'], ['price', 'coreHour=1wei'], ['caps'], ['caps', 'day=none'], ['bill', 'last']]) {
+  for (const words of [['wallet'], ['fund', '1', 'eth'], ['bond', '1', 'eth'], ['withdraw'], ['withdraw', 'refunds'], ['tickets'], ['earnings'], ['price'], ['price', 'coreHour=1wei'], ['caps'], ['caps', 'day=none'], ['bill', 'last']]) {
     const api = new FakeApi()
     api.wallet_ = undefined
     const ran = await runCli(words, { api })

@@ -1,5 +1,6 @@
-import type { Exposed, LockedBucket, MoneyMoved, Wallet, Withdrawal } from '../../api/money.ts'
-import { fields } from '../term/table.ts'
+import type { Exposed, LockedBucket, MoneyMoved, RefundsReport, Wallet, Withdrawal } from '../../api/money.ts'
+import { shortId } from '../ids.ts'
+import { fields, table } from '../term/table.ts'
 import { clean, plural, truncate, wrap } from '../term/text.ts'
 import { duration } from '../term/time.ts'
 import { amount } from './money.ts'
@@ -67,4 +68,13 @@ export function withdrawalView(withdrawal: Withdrawal, asset: Wallet['asset'], v
     case 'waits': return wrap(`${what} can be withdrawn ${due(withdrawal.dueWallMs, view)}`, view.width)
     case 'withdrawn': return movedView(withdrawal.moved, view)
   }
+}
+
+const REFUND_SAYS: Readonly<Record<RefundsReport['refunds'][number]['step'], string>> = { claimed: 'claimed: it waits now', waits: 'waits', collected: 'came to the earnings', left: 'left' }
+
+export function refundsView({ asset, refunds }: RefundsReport, view: View): string[] {
+  if (refunds.length === 0) return wrap('no provider has signed a refund that is still kept', view.width)
+  return table([{ title: 'from' }, { title: 'job', keep: 1 }, { title: 'refund', align: 'right' }, { title: 'now', min: 8 }], refunds.map(({ peer, job, amountWei, step, code }) => [
+    { text: shortId(peer), style: 'cyan' }, shortId(job), amount(amountWei, asset), `${REFUND_SAYS[step]}${code === undefined ? '' : ` (${code === 'E_CHAIN_GAS' ? 'less than its gas' : code})`}`
+  ]), view)
 }
