@@ -84,6 +84,7 @@ export const ERROR_FAMILIES: readonly ErrorFamily[] = [
   { prefix: 'E_PAYMENT_FILE', means: 'The file of prices and caps in the data folder is damaged' },
   { prefix: 'E_TERMS_', means: 'The two sides did not agree on how to pay' },
   { prefix: 'E_TICKET_', means: 'A payment ticket was refused' },
+  { prefix: 'E_DEPOSIT_', means: 'The deposit does not cover what a job would be paid: `fund` adds to it' },
   { prefix: 'E_UNPAID', means: 'A provider was not paid for what it had worked, so it stopped: `wallet` and `doctor` say whether the deposit, the caps or the chain are why' },
   { prefix: 'E_BOND_', means: 'A provider asks for money ahead of its results, and its bond does not stand behind that' },
   { prefix: 'E_BUDGET_', means: 'A spending limit of the configuration is reached' },
