@@ -10,8 +10,8 @@ import { runDemo } from '../node/demo/demo.ts'
 import { DEMO_PRICES } from '../node/demo/prices.ts'
 import { runRepl } from '../node/repl/index.ts'
 
-/** Rays a pixel: 45 s of one core a picture. */
-const SAMPLES = 24
+/** Rays a pixel: some 40 s of one core a picture, so that two slow cores are done in two minutes. */
+const SAMPLES = 20
 const MAX_SAMPLES = 4096
 const OPTIONS = 'Options: --free (nothing is paid), --samples N, --out FILE, --no-repl'
 
