@@ -1,6 +1,6 @@
 /**
  * Attacks that need the chain: gas, reorganisations, drained deposits, a silent service; and a payer that stops. The payer is made by
- * hand, the provider is a node that sees the chain through a proxy. Each was seen to succeed with its defence taken out: see PAY.md.
+ * hand, the provider is a node that sees the chain through a proxy. Each was seen to succeed with its defence taken out: see README.md.
  */
 import { randomBytes } from 'node:crypto'
 import { suite } from 'uvu'

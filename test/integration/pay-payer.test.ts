@@ -1,6 +1,6 @@
 /**
  * Attacks of a payer on a provider, over real sockets and a real chain: the payer is made by hand, the provider is a node.
- * Each was seen to succeed with its defence taken out; PAY.md beside this file says which.
+ * Each was seen to succeed with its defence taken out; README.md beside this file says which.
  */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'

@@ -1,6 +1,6 @@
 /**
  * Attacks of a provider on its payer, over real sockets and a real chain: the provider is made by hand and runs nothing, the payer
- * is a node. Each was seen to succeed with its defence taken out; PAY.md beside this file says which.
+ * is a node. Each was seen to succeed with its defence taken out; README.md beside this file says which.
  */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
