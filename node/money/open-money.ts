@@ -24,6 +24,8 @@ const TIP_WEI = 1_000_000_000n
 
 /** How exact the journal's days are at midnight. */
 const LOOK_EVERY_MS = 10 * SECOND_MS
+/** Of these looks, one asks the chain what was drawn from the deposit: services count questions. Who wants to know sooner is answered at once. */
+const LOOKS_A_QUESTION = 12
 
 /** EIP-712 domain of all signatures. In free mode there is no chain: id 0 and the zero address. */
 export function domainOf({ payment }: Config): { chainId: number, contract: string, separator: Uint8Array } {
@@ -89,6 +91,7 @@ class ChainMoney implements Money {
   #told = new Set<string>()
   #isDown: boolean
   readonly #timer: NodeJS.Timeout
+  #looks = 0
 
   constructor(parts: ChainMoneyParts) {
     const { chain, journal, settings, dispatch, notify } = parts
@@ -107,7 +110,7 @@ class ChainMoney implements Money {
     })
     chain.onProblem(({ code, message }) => { this.#once(`problem/${code}`, { kind: 'money', job: '', state: 'problem', code, message }, notify) })
     chain.onRedemption((report) => { void this.#redemption(report) })
-    this.#timer = setInterval(() => { void this.look() }, LOOK_EVERY_MS)
+    this.#timer = setInterval(() => { this.#looks++; void (this.#looks % LOOKS_A_QUESTION === 1 ? this.look() : this.#lookHere()) }, LOOK_EVERY_MS)
   }
 
   perform(effect: EffectOf<'watch-account'> | EffectOf<'redeem'>): void {
@@ -127,10 +130,14 @@ class ChainMoney implements Money {
   }
 
   async look(): Promise<void> {
+    await this.#lookHere()
     const { status } = this.chain
+    if (status.state === 'up') await this.#parts.spent.look(Math.max(0, status.block.number - this.#parts.confirmations))
+  }
+
+  async #lookHere(): Promise<void> {
     await this.journal.look()
     this.#lookForTrouble()
-    if (status.state === 'up') await this.#parts.spent.look(Math.max(0, status.block.number - this.#parts.confirmations))
   }
 
   async close(): Promise<void> {

@@ -12,6 +12,8 @@ const MAX_BLOCKS_BACK = 100_000
 /** Commits that an agreement may have skipped between tickets: see the payer's span. */
 const SKIPPED = 2048
 const WORD = 64
+/** How far is written down so seldom: to look at a block again costs nothing but a question. */
+const STORE_EVERY_BLOCKS = 256
 
 const REDEEMED = toHex(nativeHasher.keccak256(utf8ToBytes('TicketRedeemed(address,address,bytes32,uint256)')))
 const DEFAULTED = toHex(nativeHasher.keccak256(utf8ToBytes('DefaultClaimed(bytes32,address,address,uint256,uint256)')))
@@ -35,6 +37,8 @@ export class SpentWatch {
   readonly #parts: SpentWatchParts
   readonly #tickets: TicketHasher
   #looking: Promise<void> | undefined
+  /** Looked at up to here, by this run. */
+  #scanned = -1
 
   constructor(parts: SpentWatchParts) {
     this.#parts = parts
@@ -49,9 +53,12 @@ export class SpentWatch {
 
   async #look(head: number): Promise<void> {
     const { journal, rpc, contract, payer } = this.#parts
-    const scanned = journal.scannedBlock ?? -1
-    // what was not issued cannot be drawn; a chain that became shorter is another one
-    if (journal.total.issued.tickets === 0 || scanned > head) return scanned === head ? undefined : journal.drawn([], head)
+    const stored = journal.scannedBlock ?? -1
+    // a chain that became shorter is another one
+    if (stored > head) return journal.drawn([], head)
+    // what was not issued cannot be drawn; nothing is written just because blocks come
+    if (journal.total.issued.tickets === 0) return stored === -1 ? journal.drawn([], head) : undefined
+    const scanned = Math.max(stored, this.#scanned > head ? -1 : this.#scanned)
     for (let from = Math.max(scanned + 1, head - MAX_BLOCKS_BACK); from <= head; from += MAX_BLOCKS_A_LOOK) {
       const to = Math.min(head, from + MAX_BLOCKS_A_LOOK - 1)
       const range = { address: contract, fromBlock: hex(from), toBlock: hex(to) }
@@ -63,7 +70,8 @@ export class SpentWatch {
         ...defaulted.map(({ topics, data, transactionHash }) => ({ digest: topics[1] ?? '', faceWei: BigInt(data.slice(0, 2 + WORD)), transactionHash }))
       ].filter(({ digest }) => !journal.hasSpent(digest))
       const contexts = await this.#contexts(new Set(found.map(({ transactionHash }) => transactionHash)))
-      await journal.drawn(found.map(({ digest, faceWei }) => ({ digest, faceWei, ...this.#agreementOf(contexts.get(digest)) })), to)
+      this.#scanned = to
+      if (found.length > 0 || to - (journal.scannedBlock ?? -1) >= STORE_EVERY_BLOCKS) await journal.drawn(found.map(({ digest, faceWei }) => ({ digest, faceWei, ...this.#agreementOf(contexts.get(digest)) })), to)
     }
   }
 

@@ -6,7 +6,8 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import { commandsOf } from '../../node/cli/commands/index.ts'
 import { amount } from '../../node/cli/views/money.ts'
-import { noticeLine } from '../../node/cli/views/notice.ts'
+import { isNews, noticeLine } from '../../node/cli/views/notice.ts'
+import { belongsInLog, tellsStory } from '../../node/driver/story.ts'
 import { plain } from '../../node/cli/term/paint.ts'
 import { completeLine } from '../../node/repl/complete.ts'
 import { FakeApi, JOBS, NOW_WALL_MS } from '../helpers/fake-api.ts'
@@ -144,6 +145,13 @@ test('notices of money say what happened, with their job where they have one', (
   assert.match(noticeLine({ kind: 'won', job: JOBS[0], requester: 'x', faceValueWei: '20000000000000', wallMs: NOW_WALL_MS }, view, true), /hq3k5q2m.*won 20000 gwei/)
   assert.match(noticeLine({ kind: 'money', job: '', state: 'chain-down', code: 'E_NONE', message: 'no answer', wallMs: NOW_WALL_MS }, view, true), / {2}! the chain cannot be seen: no answer$/)
   assert.match(noticeLine({ kind: 'money', job: JOBS[0], state: 'cap', code: 'E_BUDGET_DAY', message: 'today is over', wallMs: NOW_WALL_MS }, view, true), 'a spending cap is reached: today is over (E_BUDGET_DAY)')
+})
+
+test('the log and the prompt hear of money, and a job\'s own story does not', () => {
+  for (const notice of [{ kind: 'won', job: JOBS[0], requester: 'x', faceValueWei: '1' }, { kind: 'money', job: '', state: 'redeemed', code: 'E_NONE', message: '' }] as const) {
+    assert.ok(belongsInLog(notice) && isNews(notice))
+    assert.not.ok(tellsStory(notice))
+  }
 })
 
 test('the prompt completes what prices and caps are called', async () => {
