@@ -87,7 +87,7 @@ export const ERROR_FAMILIES: readonly ErrorFamily[] = [
   { prefix: 'E_DEPOSIT_', means: 'The deposit does not cover what a job would be paid: `fund` adds to it' },
   { prefix: 'E_UNPAID', means: 'A provider was not paid for what it had worked, so it stopped: `wallet` and `doctor` say whether the deposit, the caps or the chain are why' },
   { prefix: 'E_BOND_', means: 'A provider asks for money ahead of its results, and its bond does not stand behind that' },
-  { prefix: 'E_BUDGET_', means: 'A spending limit of the configuration is reached' },
+  { prefix: 'E_BUDGET_', means: 'A spending limit is reached: the job\'s priceCap, or one of `caps`' },
   { prefix: 'E_COMMIT_', means: 'The number behind a payment ticket does not fit what was agreed' },
   { prefix: 'E_CHAIN_', means: 'The blockchain refused, or its server did not answer' },
   { prefix: 'E_DEVNET_', means: 'The local test chain did not start' },
