@@ -133,6 +133,12 @@ export class MoneyService implements MoneyApi {
     return costOf({ document, quoted, jobs: peer.requesting.jobs, senders: peer.paying.senders.values(), ownPrices: prices, unitMs: payment.chain.unitMs, holdback: payment.chain.holdback, capWei: lower(own, jobWei), confirmAboveWei: payment.chain.confirmAboveWei })
   }
 
+  /** Whether its owner wants to be asked above an amount. */
+  get hasLimit(): boolean {
+    const { payment } = this.#parts.config
+    return payment.mode !== 'free' && payment.chain.confirmAboveWei !== undefined
+  }
+
   /** Throws E_PAYMENT_CONFIRM for a job that may cost more than its owner lets it without a word. */
   checkCost(document: JobDocument): void {
     const cost = this.cost(document, [])

@@ -36,7 +36,7 @@ export interface ServiceParts {
   version: string
   dataDir: string
   notices: Notices
-  money: Pick<MoneyService, keyof MoneyApi | 'checks' | 'cost' | 'checkCost'>
+  money: Pick<MoneyService, keyof MoneyApi | 'checks' | 'cost' | 'checkCost' | 'hasLimit'>
   quotes: Pick<Quotes, 'ask'>
   dispatch: (event: PeerEvent) => void
   /** Waits until everything dispatched so far is on disk. */
@@ -92,7 +92,7 @@ export class NodeService implements NodeApi {
   async submit({ confirmed, ...request }: SubmitRequest, watch?: Watch): Promise<{ job: string, costWei?: Estimate['costWei'] }> {
     const { prepare, draft, money } = this.#parts
     // nothing is imported for a job that its owner may not want at that price
-    if (confirmed !== true && this.#isPaid) money.checkCost(await draft(request, randomBytes(16)))
+    if (confirmed !== true && money.hasLimit) money.checkCost(await draft(request, randomBytes(16)))
     const { document, id } = await prepare(request, randomBytes(16), watch)
     const cost = money.cost(document, [])
     this.#parts.dispatch({ kind: 'submit', job: id, document })
