@@ -5,7 +5,6 @@ import { basename } from 'node:path'
 import type { HostState } from '../../src/core/event.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
 import { SECOND_MS } from '../../src/units.ts'
-import { MIN_FREE_DISK_BYTES } from '../content/limits.ts'
 
 const run = promisify(execFile)
 
@@ -35,10 +34,9 @@ export class HostMonitor {
   async look(): Promise<HostState> {
     const policy = this.#options.policy()
     const { bavail, bsize } = await statfs(this.#options.dir)
-    // what the store leaves free is nobody's: a bid that counts on it would be taken back
     const now = new Date()
     const ownerActive = policy.onlyWhenIdle && (await busyProgram(policy.busyPrograms) || await inputWithin(QUIET_MS))
-    return { ownerActive, minuteOfDay: now.getHours() * 60 + now.getMinutes(), weekday: now.getDay(), diskFreeBytes: Math.max(0, bavail * bsize - MIN_FREE_DISK_BYTES) }
+    return { ownerActive, minuteOfDay: now.getHours() * 60 + now.getMinutes(), weekday: now.getDay(), diskFreeBytes: bavail * bsize }
   }
 
   start(): void {
