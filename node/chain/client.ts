@@ -77,6 +77,7 @@ export class ChainClient {
   readonly #onBlock = new Listeners<Block>()
   readonly #onProblem = new Listeners<ErrorShape>()
   #facts: BrokerFacts | undefined
+  #gasPriceWei: bigint | undefined
   #status: ChainStatus = { state: 'down', error: { code: 'E_CHAIN_RPC', message: 'The chain was not asked yet', hint: '' }, sinceMs: 0 }
   #ticking: Promise<void> | undefined
   #next: Promise<void> | undefined
@@ -133,6 +134,11 @@ export class ChainClient {
   /** The terms of the broker and what it holds. Throws E_CHAIN_RPC before the first answer of the chain. */
   get facts(): BrokerFacts {
     return this.#requireFacts()
+  }
+
+  /** What a unit of gas would cost in the next block; undefined before the first answer of the chain. */
+  get gasPriceWei(): bigint | undefined {
+    return this.#gasPriceWei
   }
 
   /** Whether winners wait for the chain, and transactions for their end. */
@@ -225,6 +231,7 @@ export class ChainClient {
       if (this.#status.state === 'down') this.#facts = await checkDeployment(this.#rpc, { chainId: this.#options.chainId, contract: this.#contract })
       const before = this.#status.state === 'up' ? this.#status.block.hash : undefined
       const view = await this.#transactor.look()
+      this.#gasPriceWei = view.fees.priceWei
       await this.#snapshots.refresh(view.block)
       await this.#redeemer.step(view)
       await this.#transactor.tend(view)

@@ -19,7 +19,7 @@ import { SpentWatch } from './spent-watch.ts'
 
 /** Gas of one ticket in a usual batch, as the checked snapshot of the contracts has it, with a quarter on top. */
 const REDEMPTION_GAS = 50_000n
-/** What a miner is tipped at least, wei a unit of gas. */
+/** What a miner is tipped where the service suggests nothing, wei a unit of gas. */
 const TIP_WEI = 1_000_000_000n
 
 /** How exact the journal's days are at midnight. */
@@ -191,7 +191,7 @@ class ChainMoney implements Money {
 
   #costs({ baseFeeWei }: Block): void {
     const { delaySec } = this.chain.facts.terms
-    this.#dispatch({ kind: 'chain-costs', costs: { redemptionWei: REDEMPTION_GAS * ((baseFeeWei ?? 0n) + TIP_WEI), maxTicketLifeSec: Math.max(MIN_TICKET_LIFE_SEC, delaySec - 2 * PARAMS.clockSkewMs / SECOND_MS) } })
+    this.#dispatch({ kind: 'chain-costs', costs: { redemptionWei: REDEMPTION_GAS * (this.chain.gasPriceWei ?? (baseFeeWei ?? 0n) + TIP_WEI), maxTicketLifeSec: Math.max(MIN_TICKET_LIFE_SEC, delaySec - 2 * PARAMS.clockSkewMs / SECOND_MS) } })
   }
 
   #tell(address: string): void {
