@@ -75,6 +75,12 @@ async function untilChain(context: Context, what: string, holds: () => Promise<b
   await untilBooks(context.ada, what, holds)
 }
 
+/** Long enough for the node to see the chain as it is now, and all that waits for it, more than once. */
+async function looked({ rpc }: Context, peer: HandPeer): Promise<void> {
+  const asked = rpc.seen.length
+  await peer.until('looks at the chain', () => rpc.seen.length > asked + 20)
+}
+
 /** What the payer does to be poor when the bill comes: a ticket to itself that it knows to win, redeemed at once. */
 async function drain({ world }: Context, { peer }: HandPayer, faceValueWei: bigint): Promise<void> {
   const { chain } = world
@@ -86,7 +92,9 @@ async function drain({ world }: Context, { peer }: HandPayer, faceValueWei: bigi
   const signature = peer.keys.signMoney(new TicketHasher(nativeHasher, separatorOf(chain)).digest(ticket))
   const [from] = await chain.rpc<string[]>('eth_accounts')
   const before = (await world.broker.holdings(peer.keys.address)).depositWei
-  await chain.rpc('eth_sendTransaction', [{ from, to: chain.contract, data: brokerCode.redeem({ ticket, rand: toHex(rand), signature }), gas: '0x493e0', maxFeePerGas: '0x174876e8000' }])
+  const hash = await chain.rpc<string>('eth_sendTransaction', [{ from, to: chain.contract, data: brokerCode.redeem({ ticket, rand: toHex(rand), signature }), gas: '0x493e0', maxFeePerGas: '0x174876e8000' }])
+  // it is mined at once, and that is told a moment later
+  while (await chain.rpc('eth_getTransactionReceipt', [hash]) === null) continue
   assert.is((await world.broker.holdings(peer.keys.address)).depositWei, before - faceValueWei)
 }
 
@@ -106,11 +114,13 @@ test('while the chain is silent no more is taken than the deposit last seen cove
 
 test('at a hundred times the price of gas winners wait and work goes on being paid; then all are redeemed', async (context) => {
   const { world } = context
-  await withPayer(context, async (payer) => {
+  await withPayer(context, async (payer, peer) => {
     await gasAt(context, 100n)
     const { faceValueWei } = payer.terms
     for (let index = 0; index < 4; index++) assert.is(await payer.pay(index), 'credited')
+    await untilBooks(context.ada, 'four winners wait', ({ chain }) => chain.filter(([key]) => key.startsWith('winner/')).length >= 4)
     await gasAt(context, 100n)
+    await looked(context, peer)
     assert.is(await depositOf(context, payer), DEPOSIT)
     await gasAt(context, 1n)
     await untilChain(context, 'every winner is redeemed', async () => await depositOf(context, payer) === DEPOSIT - 4n * faceValueWei)
@@ -149,7 +159,9 @@ test('a redemption that a reorganisation removes while its node is down is made 
     assert.is(await payer.pay(0), 'credited')
     const paid = async (): Promise<boolean> => await depositOf(context, payer) === DEPOSIT - faceValueWei
     await untilChain(context, 'the winner is redeemed', paid)
-    await untilBooks(ada, 'the node knows it', ({ winners }) => winners.length === 0)
+    await untilBooks(ada, 'the node knows it', ({ winners }) => winners.every(({ ticket }) => ticket.payer !== peer.keys.address))
+    await world.chain.rpc('evm_mine')
+    await looked(context, peer)
     await ada.kill('SIGKILL')
     await peer.until('the end of the connection', () => !peer.isConnected(ada.peer))
     await world.chain.rpc('evm_revert', [before])
