@@ -288,10 +288,15 @@ export class Earning {
     }
   }
 
-  /** A lease waits for money to begin with. */
-  waits(turn: Turn, id: string): void {
+  /** A lease waits for money to begin with. True when that is new: the requester may not know of all that was worked, so it is told. */
+  waits(turn: Turn, id: string): boolean {
     const recipient = this.#recipients.get(id)
-    if (recipient !== undefined && !this.mayStart(id)) this.#giveTime(turn, recipient)
+    return recipient !== undefined && !this.mayStart(id) && this.#giveTime(turn, recipient)
+  }
+
+  /** Runs stand still for want of money. */
+  holds(id: string): boolean {
+    return [...this.#clocks.get(id)?.values() ?? []].some(({ held }) => held)
   }
 
   /** Whether work that was done is not paid. */
@@ -366,9 +371,11 @@ export class Earning {
     this.#giveTime(turn, recipient)
   }
 
-  #giveTime(turn: Turn, { id }: Recipient): void {
+  #giveTime(turn: Turn, { id }: Recipient): boolean {
     const timer = `unpaid|${id}`
-    if (!this.#parts.timers.has(timer)) this.#parts.timers.set(timer, turn.now.monoMs + UNPAID_MS)
+    if (this.#parts.timers.has(timer)) return false
+    this.#parts.timers.set(timer, turn.now.monoMs + UNPAID_MS)
+    return true
   }
 
   #release(turn: Turn, recipient: Recipient): void {

@@ -373,7 +373,7 @@ export class Hosting {
       turn.notify({ kind: 'hosting', job: hosted.agreement.job, requester: hosted.agreement.requester, task, state: 'running', code: OK, message: '' })
     }
     if (!hasWork(hosted)) this.book.touch(turn, hosted)
-    if (waiting.length > 0 && free > 0) this.earning.waits(turn, hosted.id)
+    if (waiting.length > 0 && free > 0 && this.earning.waits(turn, hosted.id)) this.#beat(turn, hosted)
     if (waiting.length > 0) turn.do({ kind: 'prefetch', job: hosted.agreement.job, requester: hosted.agreement.requester, agreement: hosted.id, tasks: waiting })
   }
 
@@ -407,7 +407,7 @@ export class Hosting {
   #beat(turn: Turn, hosted: Hosted): void {
     const running = [...hosted.leases.values()].slice(0, MAX_LEASES_A_MESSAGE).map(({ task, attempt }) => ({ task, attempt }))
     const worked = this.earning.total(hosted.id)
-    turn.send(hosted.agreement.requester, { kind: 'beat', agreement: hosted.id, running, suspended: this.#suspended, ...worked === undefined ? {} : { worked } })
+    turn.send(hosted.agreement.requester, { kind: 'beat', agreement: hosted.id, running, suspended: this.#suspended || this.earning.holds(hosted.id), ...worked === undefined ? {} : { worked } })
     this.#parts.timers.set(`beat|${hosted.id}`, turn.now.monoMs + PARAMS.beatMs)
   }
 
