@@ -6,7 +6,7 @@ import { separatorOf } from '../../node/chain/index.ts'
 import { agreementDigest, ZERO_BYTES32 } from '../../src/documents/agreement.ts'
 import type { Agreement } from '../../src/documents/agreement.ts'
 import type { Bid } from '../../src/documents/bid.ts'
-import type { LeaseRef, MessageOf } from '../../src/documents/message.ts'
+import type { LeaseRef, Message, MessageOf } from '../../src/documents/message.ts'
 import type { PaymentTerms } from '../../src/documents/terms.ts'
 import { contextOf, jobDigest } from '../../src/documents/ticket.ts'
 import type { Ticket } from '../../src/documents/ticket.ts'
@@ -23,16 +23,20 @@ export type Answer = 'credited' | `E_${string}`
 
 const PARAMS_HASH = toHex(createHash('sha256').update(PARAMS_TEXT).digest())
 
+/** A provider may have looked at the chain a moment before its payer was funded. */
+const MAX_ASKS = 5
+
 /** What a provider bids for an offer of this peer. */
 export async function bidOf(peer: HandPeer, provider: string, change: Partial<Offer> = {}): Promise<Bid> {
-  const offer = offerOf(peer, { resources: { cores: 0.5, memoryBytes: 16 * MIB, diskBytes: 0 }, runMs: 60_000, deadlineWallMs: Date.now() + 600_000, payer: peer.keys.identity, maxPrepayWei: 10n ** 15n, ...change })
-  await peer.send(provider, { kind: 'offer', offer })
-  await peer.until(`a bid for ${offer.job}`, () => peer.heard.some(({ message }) => (message.kind === 'bid' && message.bid.job === offer.job) || (message.kind === 'decline' && message.decline.job === offer.job)))
-  for (const { message } of peer.heard) {
-    if (message.kind === 'bid' && message.bid.job === offer.job) return message.bid
-    if (message.kind === 'decline' && message.decline.job === offer.job) throw new Error(`declined: ${message.decline.code} ${message.decline.message}`)
+  for (let round = 0; ; round++) {
+    const offer = offerOf(peer, { resources: { cores: 0.5, memoryBytes: 16 * MIB, diskBytes: 0 }, runMs: 60_000, deadlineWallMs: Date.now() + 600_000, payer: peer.keys.identity, maxPrepayWei: 10n ** 15n, ...change, round })
+    const found = (): Message | undefined => peer.heard.map(({ message }) => message).find((message) => (message.kind === 'bid' && message.bid.job === offer.job && message.bid.round === round) || (message.kind === 'decline' && message.decline.job === offer.job && message.decline.round === round))
+    await peer.send(provider, { kind: 'offer', offer })
+    await peer.until(`a bid for ${offer.job}`, () => found() !== undefined)
+    const answer = found()
+    if (answer?.kind === 'bid') return answer.bid
+    if (answer?.kind === 'decline' && (answer.decline.code !== 'E_TERMS_FUNDS' || round === MAX_ASKS)) throw new Error(`declined: ${answer.decline.code} ${answer.decline.message}`)
   }
-  throw new Error('unreachable')
 }
 
 export function agreementOf(peer: HandPeer, bid: Bid, slots = 1): Agreement {

@@ -34,6 +34,12 @@ test.before(async (context) => {
 })
 test.after(async ({ world }) => { await world.close() })
 
+/** So that what it held is free for the next. */
+async function over(peer: HandPeer, ada: ClusterNode, agreement: string): Promise<void> {
+  await peer.send(ada.peer, { kind: 'close', agreement, code: 'E_JOB_ENDED', message: '' })
+  await peer.hears('closed', { holds: (message) => message.agreement === agreement })
+}
+
 /** A payer with money on the chain and an agreement with the provider. */
 async function withPayer({ world, ada }: Context, run: (payer: HandPayer, peer: HandPeer) => Promise<void>, cores = 0.5): Promise<void> {
   const peer = await HandPeer.arrive(world.chain, [ada.address])
@@ -41,9 +47,7 @@ async function withPayer({ world, ada }: Context, run: (payer: HandPayer, peer: 
     await world.fund([peer.keys.address])
     const payer = await HandPayer.engage(peer, ada.peer, { offer: { resources: { cores, memoryBytes: 2 ** 24, diskBytes: 0 } } })
     await run(payer, peer)
-    if (!peer.isConnected(ada.peer)) return
-    await peer.send(ada.peer, { kind: 'close', agreement: payer.id, code: 'E_JOB_ENDED', message: '' })
-    await peer.hears('closed')
+    if (peer.isConnected(ada.peer)) await over(peer, ada, payer.id)
   } finally {
     await peer.leave()
   }
@@ -170,6 +174,7 @@ test('a thousand tickets in any order are each credited once', async ({ world, a
       for (const index of open) assert.is(await payer.answer(index, since), 'credited')
     }
     assert.is((await payer.state()).tickets, 1000)
+    await over(peer, ada, payer.id)
   } finally {
     await peer.leave()
   }
@@ -197,8 +202,7 @@ test('a bond stands behind no more agreements than it covers, though each was bi
     const [first, second] = [await propose(peer, agreementOf(peer, bids[0]!)), await propose(peer, agreementOf(peer, bids[1]!))]
     assert.is(first.code, undefined)
     assert.is(second.code, 'E_BOND_EXPOSED')
-    await peer.send(ada.peer, { kind: 'close', agreement: first.id, code: 'E_JOB_ENDED', message: '' })
-    await peer.hears('closed')
+    await over(peer, ada, first.id)
   } finally {
     await peer.leave()
   }
@@ -212,7 +216,9 @@ test('clocks two minutes apart either way pay; further apart they are told', asy
       const bid = await bidOf(peer, ada.peer, { issuedWallMs: Date.now() + skewMs, deadlineWallMs: Date.now() + skewMs + 600_000 })
       const agreement = { ...agreementOf(peer, bid), createdWallMs: Date.now() + skewMs, expiresWallMs: Date.now() + skewMs + 600_000 }
       assert.is((await propose(peer, { ...agreement, createdWallMs: Date.now() + 130_000 })).code, 'E_AGREEMENT_TIME')
-      assert.is((await propose(peer, agreement)).code, undefined)
+      const { id, code } = await propose(peer, agreement)
+      assert.is(code, undefined)
+      await over(peer, ada, id)
     } finally {
       await peer.leave()
     }
