@@ -19,6 +19,8 @@ import { SpentWatch } from './spent-watch.ts'
 
 /** Gas of one ticket in a usual batch, as the checked snapshot of the contracts has it, with a quarter on top. */
 const REDEMPTION_GAS = 50_000n
+/** As many accounts as the core follows. */
+const MAX_WATCHED = 1024
 /** What a miner is tipped where the service suggests nothing, wei a unit of gas. */
 const TIP_WEI = 1_000_000_000n
 
@@ -85,6 +87,7 @@ class ChainMoney implements Money {
   readonly settings: MoneySettingsStore
   readonly #parts: ChainMoneyParts
   readonly #dispatch: (event: PeerEvent) => void
+  /** Asked for last comes last: beyond the bound, who was not asked for longest is told of no more. */
   readonly #watched = new Set<string>()
   readonly #winners = new Map<string, { agreement: string, index: number }>()
   /** What holds money up and was told, until it does no more. */
@@ -123,7 +126,9 @@ class ChainMoney implements Money {
       return
     }
     const { address } = effect
+    this.#watched.delete(address)
     this.#watched.add(address)
+    if (this.#watched.size > MAX_WATCHED) this.#watched.delete(this.#watched.values().next().value ?? '')
     const { status } = this.chain
     if (status.state === 'up') this.#costs(status.block)
     this.chain.watch(address).then(() => { this.#tell(address) }, () => { this.#dispatch({ kind: 'account', address, account: undefined }) })
@@ -155,7 +160,10 @@ class ChainMoney implements Money {
       this.#parts.notify({ kind: 'money', job: entry.job, state: paid ? 'redeemed' : 'lost', code: 'E_NONE', amountWei: (paid ? entry.paidWei : entry.faceWei).toString(), message: report.kind === 'refused' ? `the contract says: ${report.reason}` : report.kind === 'defaulted' ? 'all that was left of its payer\'s deposit' : '' })
     }
     const of = this.#winners.get(report.digest)
-    if (of !== undefined && (paid || report.kind === 'refused')) this.#dispatch({ kind: 'redeemed', ...of, paid })
+    if (of === undefined || (!paid && report.kind !== 'refused')) return
+    // the core forgets it now: a reorganisation is the chain client's to mend, and it keeps the winner
+    this.#winners.delete(report.digest)
+    this.#dispatch({ kind: 'redeemed', ...of, paid })
   }
 
   /** Work here that nobody pays, and jobs that may cost no more: each told once, until it is over. */

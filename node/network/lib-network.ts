@@ -37,7 +37,7 @@ import type { Misconduct } from './misconduct.ts'
 import type { AdFields, Network, PeerEvent, PeerView } from './network.ts'
 import { DHT_PROTOCOL, DIAL_TIMEOUT_MS } from './options.ts'
 import type { GivenNetworkOptions, NetworkOptions } from './options.ts'
-import { checkMessage, isFault, sealMessage } from './seal.ts'
+import { checkMessage, isFault, payerRefusal, sealMessage } from './seal.ts'
 import type { CheckContext } from './seal.ts'
 import { SignedCodec } from './signed.ts'
 import { bestConnection, streamsOf } from './streams.ts'
@@ -141,7 +141,7 @@ export class LibNetwork implements Network {
     this.#gossip = new OfferGossip({
       pubsub: libp2p.services.pubsub, wallMs, monoMs, onRefused,
       seal: (offer) => offers.seal(offer),
-      open: (raw, check) => offers.open(raw, (offer) => offer.requester, check),
+      open: (raw, check) => offers.open(raw, (offer) => offer.requester, (offer) => check(offer) ?? payerRefusal(offer, this.#identities)),
       onOffer: (offer) => { this.#hear(offer) }
     })
     this.#ads = new AdsProtocol({

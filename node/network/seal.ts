@@ -92,9 +92,7 @@ export function checkMessage(message: Message, from: string, context: CheckConte
   try {
     const refusal = refusalOf(message, from, context)
     if (refusal !== undefined) return refusal
-    // a ticket that was not worth checking goes on without its signature: the core says why it is not taken
-    if (message.kind === 'ticket' && context.screenTicket?.(message) !== true) return accept({ ...message, signature: undefined })
-    return accept(message)
+    return message.kind === 'ticket' ? checkTicket(message, context) : accept(message)
   } catch (err) {
     // a value that its schema lets through and no digest can hold
     return refuse('E_MESSAGE', err instanceof Error ? err.message : String(err))
@@ -105,7 +103,7 @@ function refusalOf(message: Message, from: string, context: CheckContext): Refus
   switch (message.kind) {
     case 'offer':
       if (message.offer.requester !== from) return refuse('E_OFFER_REQUESTER', `${from} sent an offer of ${message.offer.requester}`)
-      return payerRefusal(message.offer, from, context) ?? freshness(message.offer, context.wallMs())
+      return payerRefusal(message.offer, context.identities) ?? freshness(message.offer, context.wallMs())
     case 'bid': return bidRefusal(message, from, context)
     case 'decline': return undefined
     case 'propose': return proposalRefusal(message, from, context)
@@ -118,10 +116,10 @@ function refusalOf(message: Message, from: string, context: CheckContext): Refus
   }
 }
 
-/** Who would pay is proven before the chain is asked about it. */
-function payerRefusal({ payer }: Offer, from: string, { identities }: CheckContext): Refusal | undefined {
+/** Who would pay is the requester itself, proven before the chain is asked about it. The offer's own signature is another matter. */
+export function payerRefusal({ payer, requester }: Offer, identities: IdentityVerifier): Refusal | undefined {
   if (payer === undefined) return undefined
-  const known = identities.check(payer, from)
+  const known = identities.check(payer, requester)
   return known.ok ? undefined : known
 }
 
@@ -143,20 +141,26 @@ function proposalRefusal({ agreement, identity, signature }: MessageOf<'propose'
   return signatureRefusal(agreementDigest(nativeHasher, context.separator, agreement), signature, identity.address, 'the agreement')
 }
 
+/** One that could not be taken goes on without its signature, which is then not worth checking: the core says why. */
+function checkTicket(message: PayMessageOf<'ticket'>, { separator, screenTicket }: CheckContext): Result<Message> {
+  if (screenTicket?.(message) !== true) return accept({ ...message, signature: undefined })
+  return signatureRefusal(ticketsOf(separator).digest(message.ticket), message.signature, message.ticket.payer, 'the ticket') ?? accept(message)
+}
+
 /** Money's words are the parties' alone, and each is signed by its speaker's money key. */
-function payRefusal(message: PayMessage, from: string, { separator, payPartiesOf, screenTicket }: CheckContext): Refusal | undefined {
+function payRefusal(message: PayMessage, from: string, { separator, payPartiesOf }: CheckContext): Refusal | undefined {
   const parties = payPartiesOf?.(message.agreement)
   if (parties === undefined) return refuse('E_PAY_UNKNOWN', 'no such agreement is paid here')
   const byRequester = message.kind === 'ticket' || message.kind === 'reconcile'
   if (from !== (byRequester ? parties.requester : parties.provider)) return refuse('E_AGREEMENT_PARTY', `${from} has no say in "${message.kind}" under this agreement`)
   const signer = byRequester ? parties.requesterAddress : parties.providerAddress
   switch (message.kind) {
-    case 'ticket': return screenTicket?.(message) === true ? signatureRefusal(ticketsOf(separator).digest(message.ticket), message.signature, signer, 'the ticket') : undefined
+    case 'ticket':
+    case 'ticket-refused': return undefined
     case 'credit':
     case 'reconcile':
       if (message.state.agreement !== message.agreement) return refuse('E_PAY_STATE', 'the state is of another agreement')
       return signatureRefusal(stateDigest(nativeHasher, separator, message.state), message.signature, signer, 'the state')
-    case 'ticket-refused': return undefined
     case 'refund': {
       const who = { agreement: message.agreement, provider: parties.providerAddress, requester: parties.requesterAddress }
       return signatureRefusal(refundDigest(nativeHasher, separator, { ...who, amount: message.amountWei, expiry: message.expirySec }), message.refundSignature, signer, 'the refund')

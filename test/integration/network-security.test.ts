@@ -84,7 +84,8 @@ const invalidOffers: [string, (attacker: TestNetwork, other: NodeKeys, i: number
   ['garbage', () => randomBytes(100)],
   ['oversized', () => randomBytes(PARAMS.maxOfferBytes + 2000)],
   ['of another market', (attacker, _, i) => signed(offerCodec, attacker.keys).seal(offerOf(attacker, { round: i, market: { ...ANY, hardware: 'gpu' } }))],
-  ['in another requester\'s name', (attacker, other, i) => signed(offerCodec, attacker.keys).seal(offerOf(attacker, { round: i, requester: other.peerId }))]
+  ['in another requester\'s name', (attacker, other, i) => signed(offerCodec, attacker.keys).seal(offerOf(attacker, { round: i, requester: other.peerId }))],
+  ['to be paid by somebody else', (attacker, other, i) => signed(offerCodec, attacker.keys).seal(offerOf(attacker, { round: i, payer: other.identity }))]
 ]
 for (const [what, make] of invalidOffers) {
   test(`three offers that are ${what} cut their sender off, and nobody hears them`, async () => {
