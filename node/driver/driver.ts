@@ -18,7 +18,7 @@ const CLOCK_CHECK_MS = 10_000
 const MONEY = /^(?:spent|credited|winner)\//
 
 export interface DriverOptions {
-  peer: Peer
+  peer: Pick<Peer, 'handle' | 'nextTickMonoMs'>
   store: Pick<RecordStore, 'commit'>
   perform: (effect: Effect) => void
   faultPoint: FaultPoint

@@ -88,7 +88,7 @@ export async function booksOf({ dataDir }: Pick<ClusterNode, 'dataDir'>): Promis
     const records = await store.load()
     const chain = await store.room('chain').load()
     await store.close()
-    const of = <T>(prefix: string): T[] => records.filter(([key]) => key.startsWith(prefix)).map(([, value]) => value as unknown as T)
+    const of = <T extends StoredRecord>(prefix: string): T[] => records.filter(([key]) => key.startsWith(prefix)).map(([, value]) => value as T)
     return { records, chain, senders: of('pay/'), recipients: of('earn/'), winners: of('winner/') }
   } finally {
     await rm(copy, { recursive: true, force: true })

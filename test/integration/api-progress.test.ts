@@ -18,8 +18,14 @@ import { GIB, MIB } from '../../src/units.ts'
 import { FakeApi, JOBS } from '../helpers/fake-api.ts'
 import { RawClient } from '../helpers/api-server.ts'
 import { runCli } from '../helpers/shell.ts'
-import type { ByteProgress, NodeApi, Watch } from '../../node/api/contract.ts'
-import type { ServiceParts } from '../../node/service/service.ts'
+import { idlePeer, serviceParts } from '../helpers/service.ts'
+import { PLAIN_JOB } from '../helpers/plain-job.ts'
+import { documentOf } from '../../src/sim/documents.ts'
+import { JOB_PREFIX } from '../../src/job/job.ts'
+import type { JobRecord } from '../../src/job/job.ts'
+import { freshTask, TASK_PREFIX } from '../../src/job/task.ts'
+import type { TaskRecord } from '../../src/job/task.ts'
+import type { ByteProgress, NodeApi } from '../../node/api/contract.ts'
 
 const REQUESTER = '12D3KooWQmXf7TzaGkVtxHRtnSRnWLXWBTfnMmuNYgtiZnR2tHzp'
 const INPUT_BYTES = 24 * MIB
@@ -52,12 +58,13 @@ function assertRuns(seen: readonly ByteProgress[], lastBytes: number): void {
 
 /** The real service over the real store, of a job whose tasks left these. */
 function serviceOf({ store }: Context, contents: readonly string[]): NodeService {
-  const tasks = new Map(contents.map((content, index) => [index, { state: { kind: 'done', content, exitCode: 0 } }]))
-  const parts = {
-    peer: { requesting: { jobs: new Map([[JOBS[0], { id: JOBS[0], taskCount: contents.length, tasks, state: { kind: 'done' } }]]) } },
-    exportContent: async (cid: string, to: string, watch: Watch) => { const { files, sizeBytes } = await store.export(cid, to, { ...watch, minFreeDiskBytes: 0 }); return { files, bytes: sizeBytes } }
-  } as unknown as ServiceParts
-  return new NodeService(parts)
+  const peer = idlePeer()
+  const job: JobRecord = { v: 1, id: JOBS[0], document: documentOf({ ...PLAIN_JOB, tasks: contents.length }, REQUESTER, 0), createdWallMs: 0, offerRound: 1, begun: true, state: { kind: 'done', endedWallMs: Date.now() } }
+  const tasks = contents.map((content, index): TaskRecord => ({ v: 1, job: job.id, task: { ...freshTask(index), state: { kind: 'done', hash: '', content, exitCode: 0, verified: true } } }))
+  peer.restore([[JOB_PREFIX + job.id, job], ...tasks.map((record): [string, TaskRecord] => [`${TASK_PREFIX}${job.id}/${record.task.index}`, record])])
+  return new NodeService(serviceParts({
+    peer, exportContent: async (cid, to, watch) => { const { files, sizeBytes } = await store.export(cid, to, { ...watch, minFreeDiskBytes: 0 }); return { files, bytes: sizeBytes } }
+  }))
 }
 
 /** A client of the given interface over a real socket. */

@@ -12,7 +12,7 @@ import { dropLeftovers } from '../../node/service/leftovers.ts'
 import { prepareJob } from '../../node/service/job-store.ts'
 import { GIB, MIB } from '../../src/units.ts'
 import { EXAMPLES, exit, happens, LENDS_NOTHING, startProvider, taskNotice } from '../helpers/cluster.ts'
-import type { Job } from '../../src/job/job.ts'
+import { addReplica, freshTask } from '../../src/job/task.ts'
 
 const test = suite<{ dir: string }>('early')
 test.before(async (context) => { context.dir = await mkdtemp(join(tmpdir(), 'hearth-early-')) })
@@ -42,7 +42,9 @@ test('a look at a first result keeps its content until it is over, and two looks
   const store = await open(join(dir, 'looks'))
   const bytes = randomBytes(1000)
   const { cid } = await store.importBytes(bytes, { pinFor: 'elsewhere' })
-  const job = { id: 'job1', tasks: new Map([[0, { replicas: [{ state: { kind: 'committed' }, provider: 'ada', agreement: 'a', attempt: 0 }] }]]) } as unknown as Job
+  const task = freshTask(0)
+  addReplica(task, { agreement: 'a', provider: 'ada', payee: 'ada', attempt: 0, sinceMonoMs: 0, check: false, state: { kind: 'committed', commit: '' } })
+  const job = { id: 'job1', tasks: new Map([[0, task]]) }
   const parts: Parameters<typeof takeEarly>[0] = {
     send: async () => {},
     notices: { follow: async function * () { yield { kind: 'early', job: 'job1', task: 0, peer: 'ada', agreement: 'a', content: cid, contentBytes: 1000, exitCode: 0, wallMs: 0 } } },

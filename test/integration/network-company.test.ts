@@ -194,6 +194,7 @@ test('when addresses change, what peers ask for names the new ones', async () =>
     // another way in, as a router's forwarded port would be
     const { libp2p } = provider!.network
     const port = Number(/tcp\/(\d+)/.exec(firstAddress(provider!))![1])
+    // libp2p has no public way to say what a router would: the one place where a test reaches into it
     const inside = libp2p as unknown as { components: { addressManager: { addPublicAddressMapping: (...args: unknown[]) => void, confirmObservedAddr: (address: unknown) => void } } }
     inside.components.addressManager.addPublicAddressMapping('127.0.0.1', port, '93.184.216.34', 4001)
     inside.components.addressManager.confirmObservedAddr((await import('@multiformats/multiaddr')).multiaddr('/ip4/93.184.216.34/tcp/4001'))

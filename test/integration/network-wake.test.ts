@@ -95,7 +95,7 @@ test('a sleep is noticed by the clocks, and told to the core and to the network'
   const seen: PeerEvent[] = []
   let wakes = 0
   const peer = { handle: (event: PeerEvent) => { seen.push(event); return { writes: [], effects: [] } }, nextTickMonoMs: () => undefined }
-  const driver = new Driver({ peer: peer as unknown as ConstructorParameters<typeof Driver>[0]['peer'], store: { commit: async () => undefined }, perform: () => undefined, faultPoint: () => undefined, onStoreFailure: () => { assert.unreachable() }, onWake: () => { wakes++ } })
+  const driver = new Driver({ peer, store: { commit: async () => undefined }, perform: () => undefined, faultPoint: () => undefined, onStoreFailure: () => { assert.unreachable() }, onWake: () => { wakes++ } })
   try {
     for (let i = 0; i < 6; i++) mock.timers.tick(10_000)
     assert.equal([seen.length, wakes], [0, 0])

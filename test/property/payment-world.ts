@@ -13,6 +13,7 @@ import { hmacDraws } from '../../src/payment/draws.ts'
 import type { Secrets } from '../../src/payment/draws.ts'
 import { payMessageCodec } from '../../src/documents/pay-message.ts'
 import type { PayMessage } from '../../src/documents/pay-message.ts'
+import { isPayMessage } from '../../src/documents/message.ts'
 import { CREDITED_PREFIX } from '../../src/payment/offered.ts'
 import type { Post } from '../../src/payment/post.ts'
 import { Recipient, RECIPIENT_PREFIX } from '../../src/payment/recipient.ts'
@@ -65,10 +66,9 @@ abstract class Computer {
   }
 
   get post(): Post {
-    // the peer's union of messages takes these in when payment is wired
-    const outbox = this.outbox as unknown as { add: Post['add'], done: Post['done'], has: Post['has'] }
+    const { outbox } = this
     return {
-      send: (turn, to, message) => { turn.do({ kind: 'send', to, message } as unknown as Effect) },
+      send: (turn, to, message) => { turn.send(to, message) },
       add: (turn, key, to, message, expiresWallMs) => { outbox.add(turn, key, to, message, expiresWallMs) },
       done: (turn, key) => { outbox.done(turn, key) },
       has: (key) => outbox.has(key)
@@ -246,8 +246,8 @@ export class PaymentWorld {
 
   /** The driver: signs what must be signed, encodes, sends. */
   perform(side: Side, effect: Effect): void {
-    if (effect.kind !== 'send') return
-    let message = effect.message as unknown as PayMessage
+    if (effect.kind !== 'send' || !isPayMessage(effect.message)) return
+    let { message } = effect
     if (message.kind === 'ticket') {
       const digest = this.tickets.digest(message.ticket)
       const digests = this.signed.get(message.ticket.commit) ?? new Set()

@@ -13,7 +13,6 @@ import { moneyChecks } from '../../node/service/money-checks.ts'
 import { Quotes } from '../../node/service/quotes.ts'
 import { memoryStore } from '../../node/chain/store.ts'
 import type { Bid } from '../../src/documents/bid.ts'
-import type { JobDocument } from '../../src/documents/job.ts'
 import type { Offer } from '../../src/documents/offer.ts'
 import type { PaymentTerms } from '../../src/documents/terms.ts'
 import type { Ticket, Winner } from '../../src/documents/ticket.ts'
@@ -21,7 +20,9 @@ import { expectedOf } from '../../src/documents/ticket.ts'
 import { Winners } from '../../src/payment/winners.ts'
 import { relativeDeviation } from '../../src/payment/odds.ts'
 import { DAY_MS, HOUR_MS } from '../../src/units.ts'
-import { FakeApi } from '../helpers/fake-api.ts'
+import { documentOf } from '../../src/sim/documents.ts'
+import { FakeApi, PEERS } from '../helpers/fake-api.ts'
+import { PLAIN_JOB } from '../helpers/plain-job.ts'
 
 const test = suite<{ dir: string }>('money')
 test.before.each(async (context) => { context.dir = await mkdtemp(join(tmpdir(), 'hearth-money-')) })
@@ -220,7 +221,7 @@ test('prices and caps survive a restart; a cap can be taken away, and a damaged 
 })
 
 /** What asking for bids reads of a job. */
-const DOCUMENT = { engine: { kind: 'wasm', moduleBytes: 5 }, resources: { cores: 1, memoryBytes: 1, diskBytes: 1 }, replication: { replicas: 1, quorum: 1 }, placement: {}, limits: { runMs: 1000 }, inputs: [] } as unknown as JobDocument
+const DOCUMENT = documentOf(PLAIN_JOB, PEERS[0], 0)
 
 test('bids are asked of those who fit, heard once each, and never given to the core', async () => {
   const offers: Offer[] = []
