@@ -67,7 +67,7 @@ export function decideBid(offer: Offer, view: HostView): BidDecision {
   const unmet = [...closed === undefined ? [] : [closed], ...unmetByPolicy(offer, view), ...unmetResources(offer.resources, view.capacity.total)]
   if (view.host.diskFreeBytes < offer.inputBytes + offer.resources.diskBytes) unmet.push({ code: 'E_FIT_DISK', message: `has ${formatSize(view.host.diskFreeBytes)} of disk free` })
   const slots = unmet.length > 0 ? 0 : view.capacity.slotsFor(offer.resources)
-  if (unmet.length === 0 && slots === 0) unmet.push({ code: 'E_HOST_BUSY', message: 'has no room free now' })
+  if (unmet.length === 0 && slots === 0) unmet.push({ code: 'E_HOST_BUSY', message: view.capacity.shortOf(offer.resources) })
   const first = unmet[0]
   if (first === undefined) return { kind: 'bid', slots: Math.min(slots, offer.tasks * offer.replicas) }
   return { kind: 'decline', code: first.code, message: first.message, unmet: [...new Set(unmet.map(({ code }) => code))] }

@@ -10,19 +10,49 @@ export function hardwareClass(resources: Pick<Resources, 'gpu'>): HardwareClass 
   return resources.gpu === undefined ? 'cpu' : 'gpu'
 }
 
-function cardFits(card: GpuCard, wanted: GpuRequest): boolean {
+/** A model is matched by any part of its name, without regard to case. */
+export function cardFits(card: GpuCard, wanted: GpuRequest): boolean {
   return (wanted.vendor === undefined || card.vendor === wanted.vendor) &&
     (wanted.model === undefined || card.model.toLowerCase().includes(wanted.model.toLowerCase())) &&
     card.vramBytes >= wanted.vramBytes
+}
+
+/** The cards that fit, the smallest first; those of one size in the order given. */
+export function smallestFirst<Card extends GpuCard>(cards: readonly Card[], wanted: GpuRequest): Card[] {
+  return cards.filter((card) => cardFits(card, wanted)).toSorted((a, b) => a.vramBytes - b.vramBytes)
+}
+
+/** What the sentence of a decline may have; names of cards are other people's text of up to 64. */
+export const MAX_REASON_CHARS = 200
+const MAX_MODEL_WORDS = 32
+const MAX_CARD_WORDS = 72
+
+export function clipped(words: string, most: number): string {
+  return words.length > most ? `${words.slice(0, most - 1).toWellFormed()}…` : words
+}
+
+/** `2 GPUs (nvidia 24 GiB VRAM)` */
+export function wishWords({ vendor, model, vramBytes, count }: GpuRequest): string {
+  const asked = [vendor, model === undefined ? undefined : clipped(model, MAX_MODEL_WORDS), vramBytes > 0 ? `${formatSize(vramBytes)} VRAM` : undefined].filter((part) => part !== undefined).join(' ')
+  return `${count} GPU${count === 1 ? '' : 's'}${asked === '' ? '' : ` (${asked})`}`
+}
+
+/** `2 x RTX 4090 24 GiB, RTX 3060 12 GiB` */
+export function cardWords(cards: readonly GpuCard[]): string {
+  const kinds = new Map<string, number>()
+  for (const { model, vramBytes } of cards) {
+    const kind = `${clipped(model, MAX_MODEL_WORDS)} ${formatSize(vramBytes)}`
+    kinds.set(kind, (kinds.get(kind) ?? 0) + 1)
+  }
+  return cards.length === 0 ? 'no GPU' : clipped([...kinds].map(([kind, count]) => count === 1 ? kind : `${count} x ${kind}`).join(', '), MAX_CARD_WORDS)
 }
 
 /** The sentence names what was asked and what there is. */
 function gpuUnmet(wanted: GpuRequest, cards: readonly GpuCard[]): Unmet | undefined {
   const fitting = cards.filter((card) => cardFits(card, wanted)).length
   if (fitting >= wanted.count) return undefined
-  const asked = [wanted.vendor, wanted.model, wanted.vramBytes > 0 ? `${formatSize(wanted.vramBytes)} VRAM` : undefined].filter((part) => part !== undefined).join(' ')
-  const have = cards.length === 0 ? 'no GPU' : cards.map((card) => `${card.model} ${formatSize(card.vramBytes)}`).join(', ')
-  return { code: 'E_FIT_GPU', message: `needs ${wanted.count} GPU${asked === '' ? '' : ` (${asked})`}, has ${have}` }
+  const some = fitting > 0 ? `, of which ${fitting} ${fitting === 1 ? 'fits' : 'fit'}` : ''
+  return { code: 'E_FIT_GPU', message: `needs ${wishWords(wanted)}, has ${cardWords(cards)}${some}` }
 }
 
 /** Every way in which one task does not fit into `hardware`; empty when it fits. */
