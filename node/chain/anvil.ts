@@ -30,6 +30,8 @@ export interface AnvilOptions {
   /** A file that the state is loaded from, and dumped to every few seconds and when it ends. */
   statePath?: string
   accounts?: number
+  /** Further arguments of anvil's own. */
+  args?: readonly string[]
 }
 
 export interface Anvil {
@@ -59,12 +61,13 @@ export function anvilPath(): string {
 }
 
 /** Starts a local EVM chain on loopback. Throws E_DEVNET_BINARY, E_DEVNET_START. */
-export async function startAnvil({ port = 0, chainId = DEV_CHAIN_ID, blockTimeS, mineByHand = false, statePath, accounts = 10 }: AnvilOptions = {}): Promise<Anvil> {
+export async function startAnvil({ port = 0, chainId = DEV_CHAIN_ID, blockTimeS, mineByHand = false, statePath, accounts = 10, args = [] }: AnvilOptions = {}): Promise<Anvil> {
   const child = spawn(anvilPath(), [
     '--host', '127.0.0.1', '--port', String(port), '--chain-id', String(chainId), '--accounts', String(accounts), '--mnemonic', DEV_MNEMONIC,
     ...blockTimeS === undefined ? [] : ['--block-time', String(blockTimeS), '--mixed-mining'], ...mineByHand ? ['--no-mining'] : [],
     // a client reads the state at a confirmed block, which may be one of before a restart
-    ...statePath === undefined ? [] : ['--state', statePath, '--state-interval', String(DUMP_EVERY_S), '--preserve-historical-states']
+    ...statePath === undefined ? [] : ['--state', statePath, '--state-interval', String(DUMP_EVERY_S), '--preserve-historical-states'],
+    ...args
   ], { stdio: ['ignore', 'pipe', 'pipe'], windowsHide: true })
   // it would outlive us, and hold its port
   const onExit = (): void => { child.kill('SIGKILL') }

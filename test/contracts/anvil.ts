@@ -1,27 +1,19 @@
 /**
- * A real chain for tests: anvil from npm on a free port of the loopback, killed with `stop()` and when the process ends.
+ * A real chain for tests of contracts: the node's own anvil, whose accounts sign for anyone, and what such tests ask of it.
  *
  *   const chain = await startAnvil()
  *   const { address } = await chain.deploy(alice, bytecode)
  *   const id = await chain.snapshot(); await chain.increaseTime(3600); await chain.revert(id)
  *   await chain.stop()
  */
-import { spawn } from 'node:child_process'
-import { createInterface } from 'node:readline'
-import { anvilPath } from '../../node/chain/anvil.ts'
+import type { Test } from 'uvu'
+import { DEV_CHAIN_ID, startAnvil as start } from '../../node/chain/anvil.ts'
+import type { Anvil } from '../../node/chain/anvil.ts'
+import { askRpc, RpcError } from '../helpers/rpc.ts'
 
 export interface CallRequest { readonly from?: string, readonly to?: string, readonly data?: string, readonly value?: bigint, readonly gas?: bigint }
 export interface Log { readonly address: string, readonly topics: string[], readonly data: string }
 export interface Receipt { readonly ok: boolean, readonly gasUsed: bigint, readonly blockNumber: number, readonly contractAddress: string | undefined, readonly logs: Log[], readonly hash: string }
-
-/** The node refused a call or a transaction; `data` is what the contract reverted with, if it was one. */
-export class RpcError extends Error {
-  readonly data: string | undefined
-  constructor(message: string, data?: string) {
-    super(message)
-    this.data = data
-  }
-}
 
 export interface AnvilOptions {
   readonly chainId?: number
@@ -57,9 +49,6 @@ export interface Chain {
   stop(): Promise<void>
 }
 
-const DEFAULT_CHAIN_ID = 31_337
-/** Generous: a cold start on two busy cores takes a second. */
-const START_WITHIN_MS = 30_000
 const GAS_LIMIT = '1000000000'
 /** Of a transaction that names none: more than anything honest here takes. */
 const DEFAULT_GAS = 30_000_000n
@@ -76,14 +65,9 @@ function requestParams(request: CallRequest): Record<string, string> {
 
 interface RawReceipt { status: string, gasUsed: string, blockNumber: string, contractAddress: string | null, logs: Log[], transactionHash: string }
 
-function chainAt(url: string, chainId: number, accounts: string[], stop: () => Promise<void>): Chain {
-  let id = 0
-  const rpc = async <T>(method: string, params: unknown[] = []): Promise<T> => {
-    const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ jsonrpc: '2.0', id: ++id, method, params }) })
-    const body = await response.json() as { result: T, error?: { message: string, data?: unknown } }
-    if (body.error !== undefined) throw new RpcError(body.error.message, typeof body.error.data === 'string' ? body.error.data : undefined)
-    return body.result
-  }
+async function chainOf(anvil: Anvil, chainId: number): Promise<Chain> {
+  const { url } = anvil
+  const rpc = <T>(method: string, params: unknown[] = []): Promise<T> => askRpc<T>(url, method, params)
   const send = async (request: CallRequest): Promise<Receipt> => {
     const raw = await rpc<RawReceipt>('eth_sendTransactionSync', [requestParams(request.gas === undefined ? { ...request, gas: DEFAULT_GAS } : request)])
     if (raw.status !== '0x1' && request.gas === undefined) {
@@ -95,7 +79,7 @@ function chainAt(url: string, chainId: number, accounts: string[], stop: () => P
   return {
     url,
     chainId,
-    accounts,
+    accounts: await rpc<string[]>('eth_accounts'),
     rpc,
     send,
     call: (request) => rpc<string>('eth_call', [requestParams(request), 'latest']),
@@ -118,36 +102,41 @@ function chainAt(url: string, chainId: number, accounts: string[], stop: () => P
     },
     setNextTime: (seconds) => rpc('evm_setNextBlockTimestamp', [hex(seconds)]),
     now: async () => Number((await rpc<{ timestamp: string }>('eth_getBlockByNumber', ['latest', false])).timestamp),
-    stop
+    stop: () => anvil.stop()
   }
 }
 
 /** Starts a chain. Blocks are mined when a transaction comes, one each. */
-export async function startAnvil(options: AnvilOptions = {}): Promise<Chain> {
-  const chainId = options.chainId ?? DEFAULT_CHAIN_ID
-  const child = spawn(anvilPath(), ['--port', '0', '--chain-id', String(chainId), '--hardfork', options.hardfork ?? 'prague', '--gas-limit', GAS_LIMIT, '--auto-impersonate', '--disable-code-size-limit', ...options.args ?? []], { stdio: ['ignore', 'pipe', 'pipe'] })
-  const onExit = (): void => { child.kill('SIGKILL') }
-  process.once('exit', onExit)
-  const closed = new Promise<void>((resolve) => { child.once('close', () => { resolve() }) })
-  const stop = async (): Promise<void> => {
-    process.removeListener('exit', onExit)
-    child.kill('SIGKILL')
-    await closed
-  }
-  let said = ''
-  child.stderr.on('data', (chunk: Buffer) => { said += chunk.toString() })
-  const url = await new Promise<string>((resolve, reject) => {
-    const timer = setTimeout(() => { reject(new Error(`anvil did not listen within ${START_WITHIN_MS} ms: ${said}`)) }, START_WITHIN_MS)
-    child.once('error', reject)
-    child.once('close', (code) => { clearTimeout(timer); reject(new Error(`anvil ended with ${code}: ${said}`)) })
-    createInterface({ input: child.stdout }).on('line', (line) => {
-      const port = /^Listening on [\d.]+:(\d+)/.exec(line)?.[1]
-      if (port === undefined) return
-      clearTimeout(timer)
-      resolve(`http://127.0.0.1:${port}`)
-    })
-  }).catch(async (err: unknown) => { await stop(); throw err })
-  const chain = chainAt(url, chainId, [], stop)
-  const accounts = await chain.rpc<string[]>('eth_accounts')
-  return { ...chain, accounts }
+export async function startAnvil({ chainId = DEV_CHAIN_ID, hardfork = 'prague', args = [] }: AnvilOptions = {}): Promise<Chain> {
+  const anvil = await start({ chainId, args: ['--hardfork', hardfork, '--gas-limit', GAS_LIMIT, '--auto-impersonate', '--disable-code-size-limit', ...args] })
+  return await chainOf(anvil, chainId)
+}
+
+/** A chain for a file's tests. What `prepare` throws is told, since uvu says nothing of a hook. */
+export function onChain<T>(test: Test<T>, prepare: (chain: Chain) => Promise<void>, options: AnvilOptions = {}): void {
+  let running: Chain | undefined
+  test.before(async () => {
+    try {
+      running = await startAnvil(options)
+      await prepare(running)
+    } catch (err) {
+      console.error(err)
+      throw err
+    }
+  })
+  test.after(async () => { await running?.stop() })
+}
+
+/** The same, and each test begins with what `prepare` left. */
+export function onFreshChain<T>(test: Test<T>, prepare: (chain: Chain) => Promise<void>, options: AnvilOptions = {}): void {
+  let back: () => Promise<void> = async () => undefined
+  onChain(test, async (chain) => {
+    await prepare(chain)
+    let fresh = await chain.snapshot()
+    back = async () => {
+      await chain.revert(fresh)
+      fresh = await chain.snapshot()
+    }
+  }, options)
+  test.before.each(() => back())
 }

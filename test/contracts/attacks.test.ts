@@ -10,7 +10,7 @@ import { seededRandom } from '../helpers/seeded.ts'
 import { attackers, planted } from './attackers.ts'
 import type { Edit, Planted } from './attackers.ts'
 import type { Artifact } from './compile.ts'
-import { startAnvil } from './anvil.ts'
+import { onChain } from './anvil.ts'
 import type { Chain } from './anvil.ts'
 import { At, Broker, REFUND_TYPES, STATEMENT_TYPES, TERMS, TICKET_TYPES, Reverted, ZERO_ADDRESS, opened, ticketOf, walletOf } from './broker.ts'
 import type { Winner } from './broker.ts'
@@ -356,12 +356,11 @@ async function run(copy: string, attack: Attack): Promise<boolean> {
   }
 }
 
-test.before(async () => {
-  chain = await startAnvil()
+onChain(test, async (started) => {
+  chain = started
   stranger = chain.accounts[1]!
   for (const account of [payer, payee, thief.address, provider.address]) await chain.setBalance(account, 10n ** 20n)
 })
-test.after(() => chain.stop())
 
 for (const [name, { attack, slashes }] of Object.entries(ATTACKS)) {
   test(`${name}: gains nothing, and would without its defence`, async () => {

@@ -2,7 +2,7 @@
 import { AbiCoder, Interface, Signature, Wallet, concat, getAddress, hexlify, keccak256 } from 'ethers'
 import type { InterfaceAbi, Result, TypedDataDomain, TypedDataField } from 'ethers'
 import { NativeTicketBroker, REFUSALS, TokenTicketBroker } from '../../src/contracts/index.ts'
-import { RpcError } from './anvil.ts'
+import { RpcError } from '../helpers/rpc.ts'
 import type { Chain, Log, Receipt } from './anvil.ts'
 import type { SeededRandom } from '../helpers/seeded.ts'
 

@@ -3,7 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BUCKET } from '../../src/contracts/index.ts'
 import { seededRandom } from '../helpers/seeded.ts'
-import { startAnvil } from './anvil.ts'
+import { onFreshChain } from './anvil.ts'
 import type { Chain } from './anvil.ts'
 import { ALWAYS, DAY, HOUR, TERMS, deployNative, refusal, ticketOf, walletOf, wins } from './broker.ts'
 import type { Broker, Winner } from './broker.ts'
@@ -16,23 +16,16 @@ const payee = walletOf('payee').address
 let chain: Chain
 let broker: Broker
 let stranger: string
-let fresh: string
 
 /** The payer has a deposit of 400 and a bond of 3,000; its tickets are worth 1,000. */
-test.before(async () => {
-  chain = await startAnvil()
+onFreshChain(test, async (started) => {
+  chain = started
   stranger = chain.accounts[1]!
   broker = await deployNative(chain)
   for (const account of [payer, payee]) await chain.setBalance(account, 10n ** 20n)
   await broker.send(stranger, 'fund', [payer, 400n], 400n)
   await broker.send(stranger, 'addBond', [payer, 3000n], 3000n)
-  fresh = await chain.snapshot()
 })
-test.before.each(async () => {
-  await chain.revert(fresh)
-  fresh = await chain.snapshot()
-})
-test.after(() => chain.stop())
 
 const notice = (winner: Winner, from = payee): ReturnType<Broker['send']> => broker.send(from, 'noticeDefault', [winner])
 const claim = (winner: Winner, from = payee): ReturnType<Broker['send']> => broker.send(from, 'claimDefault', [ticketOf(winner)])

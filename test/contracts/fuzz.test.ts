@@ -17,7 +17,7 @@ import { BUCKET, REFUSALS } from '../../src/contracts/index.ts'
 import { seededRandom } from '../helpers/seeded.ts'
 import type { SeededRandom } from '../helpers/seeded.ts'
 import { attackers, planted } from './attackers.ts'
-import { startAnvil } from './anvil.ts'
+import { onChain } from './anvil.ts'
 import type { Chain } from './anvil.ts'
 import { ALWAYS, At, REFUND_TYPES, STATEMENT_TYPES, TICKET_TYPES, ZERO_ADDRESS, coder, commitOf, randomBytes32, walletOf, wins } from './broker.ts'
 import { Model } from './model.ts'
@@ -212,10 +212,9 @@ class Maker {
 }
 
 let chain: Chain
-test.before(async () => {
-  chain = await startAnvil({ args: ['--prune-history', '64'] })
-})
-test.after(() => chain.stop())
+onChain(test, async (started) => {
+  chain = started
+}, { args: ['--prune-history', '64'] })
 
 async function deploy(name: string, args: unknown[] = [], bytecode = parts[name]!.bytecode): Promise<At> {
   const abi = new Interface(parts[name]!.abi)

@@ -10,7 +10,7 @@ import * as assert from 'uvu/assert'
 import { BUCKET } from '../../src/contracts/index.ts'
 import { seededRandom } from '../helpers/seeded.ts'
 import { attackers } from './attackers.ts'
-import { startAnvil } from './anvil.ts'
+import { onChain } from './anvil.ts'
 import type { Chain, Receipt } from './anvil.ts'
 import { At, DAY, REFUND_TYPES, STATEMENT_TYPES, TERMS, TICKET_TYPES, deployNative, deployToken, opened, ticketOf, walletOf } from './broker.ts'
 import type { Broker, Ticket, Winner } from './broker.ts'
@@ -39,12 +39,11 @@ let chain: Chain
 let anyone: string
 const measured: Record<string, number> = {}
 
-test.before(async () => {
-  chain = await startAnvil()
+onChain(test, async (started) => {
+  chain = started
   anyone = chain.accounts[1]!
   for (const { address } of [...payers, host]) await chain.setBalance(address, 10n ** 22n)
 })
-test.after(() => chain.stop())
 
 async function note(name: string, receipt: Promise<Receipt>, tickets = 1): Promise<void> {
   measured[name] = Math.round(Number((await receipt).gasUsed) / tickets)

@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert'
 import { BUCKET } from '../../src/contracts/index.ts'
 import { seededRandom } from '../helpers/seeded.ts'
 import { attackers } from './attackers.ts'
-import { startAnvil } from './anvil.ts'
+import { onFreshChain } from './anvil.ts'
 import type { Chain } from './anvil.ts'
 import { At, Broker, DAY, HOUR, TERMS, ZERO_ADDRESS, deployNative, deployToken, refusal, walletOf } from './broker.ts'
 
@@ -17,20 +17,13 @@ const BUCKETS = [['fund', BUCKET.deposit, 'deposit'], ['addBond', BUCKET.bond, '
 let chain: Chain
 let broker: Broker
 let stranger: string
-let fresh: string
 
-test.before(async () => {
-  chain = await startAnvil()
+onFreshChain(test, async (started) => {
+  chain = started
   stranger = chain.accounts[1]!
   broker = await deployNative(chain)
   await chain.setBalance(payer, 10n ** 20n)
-  fresh = await chain.snapshot()
 })
-test.before.each(async () => {
-  await chain.revert(fresh)
-  fresh = await chain.snapshot()
-})
-test.after(() => chain.stop())
 
 async function deployed(name: string, args: unknown[] = []): Promise<At> {
   const abi = new Interface(parts[name]!.abi)

@@ -4,7 +4,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { BUCKET } from '../../src/contracts/index.ts'
 import { attackers } from './attackers.ts'
-import { startAnvil } from './anvil.ts'
+import { onFreshChain } from './anvil.ts'
 import type { Chain, Receipt } from './anvil.ts'
 import { Broker, DAY, REFUND_TYPES, STATEMENT_TYPES, TERMS, deployNative, refusal, walletOf } from './broker.ts'
 
@@ -22,24 +22,17 @@ let chain: Chain
 let broker: Broker
 let stranger: string
 let expiry: bigint
-let fresh: string
 
 /** The provider has a job bond of 1,000 and acknowledged to have been paid 500. */
-test.before(async () => {
-  chain = await startAnvil()
+onFreshChain(test, async (started) => {
+  chain = started
   stranger = chain.accounts[1]!
   const abi = new Interface(slashable.abi)
   broker = new Broker(chain, (await chain.deploy(stranger, concat([slashable.bytecode, abi.encodeDeploy([TERMS])]))).address, abi)
   for (const account of [provider, requester]) await chain.setBalance(account, 10n ** 20n)
   await broker.send(stranger, 'addJobBond', [provider, 1000n], 1000n)
   expiry = BigInt(await chain.now() + 30 * DAY)
-  fresh = await chain.snapshot()
 })
-test.before.each(async () => {
-  await chain.revert(fresh)
-  fresh = await chain.snapshot()
-})
-test.after(() => chain.stop())
 
 async function refundCall(papers: Papers): Promise<unknown[]> {
   const refund: Refund = { agreement: AGREEMENT, provider, requester, amount: 250n, expiry, ...papers.refund }

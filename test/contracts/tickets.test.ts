@@ -5,7 +5,7 @@ import * as assert from 'uvu/assert'
 import { BUCKET, REFUSALS } from '../../src/contracts/index.ts'
 import { seededRandom } from '../helpers/seeded.ts'
 import { attackers } from './attackers.ts'
-import { startAnvil } from './anvil.ts'
+import { onFreshChain, startAnvil } from './anvil.ts'
 import type { Chain } from './anvil.ts'
 import { ALWAYS, Broker, DAY, TERMS, TICKET_TYPES, ZERO_ADDRESS, deployNative, deployToken, opened, refusal, ticketOf, walletOf, wins } from './broker.ts'
 import type { Winner } from './broker.ts'
@@ -19,21 +19,14 @@ const payee = walletOf('payee').address
 let chain: Chain
 let broker: Broker
 let stranger: string
-let fresh: string
 
-test.before(async () => {
-  chain = await startAnvil()
+onFreshChain(test, async (started) => {
+  chain = started
   stranger = chain.accounts[1]!
   broker = await deployNative(chain)
   for (const account of [payer, payee]) await chain.setBalance(account, 10n ** 20n)
   await broker.send(stranger, 'fund', [payer, 5000n], 5000n)
-  fresh = await chain.snapshot()
 })
-test.before.each(async () => {
-  await chain.revert(fresh)
-  fresh = await chain.snapshot()
-})
-test.after(() => chain.stop())
 
 /** Deposit of the payer and credit of the payee. */
 async function money(of = broker): Promise<[bigint, bigint]> {

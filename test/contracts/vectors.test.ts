@@ -9,7 +9,7 @@ import { domainSeparator, typedDigest } from '../../src/codec/eip712.ts'
 import type { FieldType, StructType } from '../../src/codec/eip712.ts'
 import { toHex } from '../../src/codec/hasher.ts'
 import { REFUSALS } from '../../src/contracts/index.ts'
-import { startAnvil } from './anvil.ts'
+import { onChain } from './anvil.ts'
 import type { Chain } from './anvil.ts'
 import { DAY, REFUND_TYPES, STATEMENT_TYPES, TICKET_TYPES, deployNative } from './broker.ts'
 import type { Broker } from './broker.ts'
@@ -23,12 +23,11 @@ const struct = (name: string, types: Record<string, { name: string, type: string
 
 let chain: Chain
 let broker: Broker
-test.before(async () => {
-  chain = await startAnvil({ chainId: Number(known.domain.chainId) })
+onChain(test, async (started) => {
+  chain = started
   // The longest delay, so that no ticket is too far ahead.
   broker = await deployNative(chain, { delay: 90 * DAY })
-})
-test.after(() => chain.stop())
+}, { chainId: Number(known.domain.chainId) })
 
 test('the file is what the generator makes', async () => {
   assert.ok(vectorsText(await vectors()) === file, 'run node test/contracts/vectors.ts, and say why the vectors changed')

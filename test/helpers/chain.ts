@@ -11,6 +11,7 @@ import { TicketChecker } from '../../node/keys/ticket-checker.ts'
 import { ticketSecrets } from '../../node/keys/ticket-secrets.ts'
 import { toHex } from '../../src/codec/hasher.ts'
 import type { Ticket } from '../../src/documents/ticket.ts'
+import { askRpc } from './rpc.ts'
 import { seededRandom } from './seeded.ts'
 
 export const ETHER = 10n ** 18n
@@ -56,10 +57,7 @@ export class ChainWorld {
   }
 
   async rpc<T = unknown>(method: string, params: unknown[] = []): Promise<T> {
-    const response = await fetch(this.anvil.url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }) })
-    const { result, error } = await response.json() as { result: T, error?: { message: string } }
-    if (error !== undefined) throw new Error(`${method}: ${error.message}`)
-    return result
+    return await askRpc<T>(this.anvil.url, method, params)
   }
 
   async mine(blocks = 1): Promise<void> {

@@ -3,6 +3,7 @@ import { startDevnet } from '../../node/chain/devnet.ts'
 import type { Devnet } from '../../node/chain/devnet.ts'
 import { brokerCode, callAt, readHoldings } from '../../node/chain/broker.ts'
 import type { Holdings } from '../../node/chain/broker.ts'
+import { askRpc } from './rpc.ts'
 
 export interface BrokerChain extends Devnet {
   /** Of a node that uses it. */
@@ -15,13 +16,6 @@ export async function startBrokerChain(dir: string): Promise<BrokerChain> {
   const { rpcUrl, chainId, contract } = net
   const flags = ['--payment.mode=devnet', `--payment.rpcUrl=${rpcUrl}`, `--payment.chainId=${chainId}`, `--payment.contract=${contract}`, '--payment.confirmations=0', '--payment.pollInterval=100 ms', '--payment.redeemShare=25 %']
   return { ...net, flags, rpc: (method, params = []) => askRpc(rpcUrl, method, params) }
-}
-
-export async function askRpc<T>(url: string, method: string, params: unknown[] = []): Promise<T> {
-  const response = await fetch(url, { method: 'POST', headers: { 'content-type': 'application/json' }, body: JSON.stringify({ jsonrpc: '2.0', id: 1, method, params }) })
-  const { result, error } = await response.json() as { result: T, error?: { message: string } }
-  if (error !== undefined) throw new Error(`${method}: ${error.message}`)
-  return result
 }
 
 /** What the broker holds, as of its newest block. */

@@ -19,6 +19,8 @@ const LAYERS = [
 ]
 /** Pure libraries that src may use: codecs, hashes, schemas. */
 const SRC_LIBRARIES = [/^@noble\/(hashes|curves)\//, /^@ipld\/dag-cbor$/, /^multiformats\//, /^zod$/, /^fastest-levenshtein$/]
+/** Large libraries that one room alone may know; tests may use them too. */
+const ONE_ROOM: Record<string, string> = { ethers: 'node/chain/', dockerode: 'node/containers/' }
 const AMBIENT = /\b(Date\.now|new Date\(\)|Math\.random|setTimeout|setInterval|setImmediate|performance\.now|process\.|crypto\.getRandomValues|randomBytes)\b/
 
 interface Source { path: string, text: string, imports: string[] }
@@ -88,6 +90,14 @@ test('src has no I/O: only pure libraries, no clock, no luck, no timers', () => 
   const imported = violations(src, (source, specifier, to) => to !== undefined || SRC_LIBRARIES.some((allowed) => allowed.test(specifier)) ? undefined : `${source.path} imports ${specifier}`)
   const ambient = src.flatMap(({ path, text }) => text.split('\n').flatMap((line, i) => AMBIENT.test(line.replace(/\/\/.*|^\s*\*.*|\/\*\*.*/, '')) ? [`${path}:${i + 1} ${line.trim()}`] : []))
   assert.equal([...imported, ...ambient], [])
+})
+
+test('only node/chain knows ethers, only node/containers dockerode', () => {
+  const found = violations(sources, ({ path }, specifier) => {
+    const room = ONE_ROOM[specifier.split('/')[0] ?? '']
+    return room === undefined || path.startsWith(room) ? undefined : `${path} imports ${specifier}`
+  })
+  assert.equal(found, [])
 })
 
 test('only node/config reads config/', () => {
