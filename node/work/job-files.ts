@@ -12,6 +12,10 @@ import type { ContentPort, FetchContent } from './content-port.ts'
 
 const RAW_CODE = 0x55
 
+type Progress = (fraction: number) => void
+/** A file or folder on its way to the disk, or there, and who follows it. */
+interface Brought { path: Promise<string>, watchers: Set<Progress> }
+
 export interface HostedJob { job: string, requester: string, agreement: string, offer: Offer }
 
 /**
@@ -29,8 +33,10 @@ export class JobFiles {
   readonly #dir: string
   readonly #pinOwner: string
   readonly #hosted: HostedJob
+  /** Fetches are the job's, not of the run that asked first: others wait for them too. */
+  readonly #released = new AbortController()
   #document: Promise<JobDocument> | undefined
-  readonly #onDisk = new Map<string, Promise<string>>()
+  readonly #onDisk = new Map<string, Brought>()
 
   constructor(content: ContentPort, fetch: FetchContent, dir: string, hosted: HostedJob) {
     this.#content = content
@@ -41,22 +47,21 @@ export class JobFiles {
   }
 
   /** The job document, refused when it asks for more than was offered. */
-  document(signal: AbortSignal): Promise<JobDocument> {
-    this.#document ??= this.#loadDocument(signal).catch((err: unknown) => { this.#document = undefined; throw err })
-    return this.#document
+  document(signal?: AbortSignal): Promise<JobDocument> {
+    this.#document ??= this.#loadDocument().catch((err: unknown) => { this.#document = undefined; throw err })
+    return until(this.#document, signal)
   }
 
   /** The host path of a file or folder, fetched, verified and laid out once. */
-  path(cid: string, sizeBytes: number, signal: AbortSignal, onProgress?: (fraction: number) => void): Promise<string> {
-    const known = this.#onDisk.get(cid)
-    if (known !== undefined) return known
-    const path = this.#bring(cid, sizeBytes, signal, onProgress).catch((err: unknown) => { this.#onDisk.delete(cid); throw err })
-    this.#onDisk.set(cid, path)
-    return path
+  async path(cid: string, sizeBytes: number, signal?: AbortSignal, onProgress?: Progress): Promise<string> {
+    const { path, watchers } = this.#onDisk.get(cid) ?? this.#begin(cid, sizeBytes)
+    if (onProgress === undefined) return await until(path, signal)
+    watchers.add(onProgress)
+    return await until(path, signal).finally(() => { watchers.delete(onProgress) })
   }
 
   /** The files that an input puts below /in. */
-  async inputs(input: ContentInput, signal: AbortSignal, onProgress?: (fraction: number) => void): Promise<RunInput[]> {
+  async inputs(input: ContentInput, signal: AbortSignal, onProgress?: Progress): Promise<RunInput[]> {
     const path = await this.path(input.cid, input.sizeBytes, signal, onProgress)
     const { kind, sizeBytes } = await this.#content.stat(input.cid) ?? { kind: undefined, sizeBytes: 0 }
     if (kind !== input.kind || sizeBytes > input.sizeBytes) throw new HearthError('E_INPUT_MISMATCH', `input ${input.path} is not what the job says it is`)
@@ -65,16 +70,20 @@ export class JobFiles {
     return files.map((file) => ({ path: `${input.path}/${file.path}`, hostPath: join(path, file.path), sizeBytes: file.sizeBytes }))
   }
 
-  async release(cids: Iterable<string> = this.#onDisk.keys()): Promise<void> {
-    for (const cid of [...cids, jobBlockCid(this.#hosted.job)]) await this.#content.unpin(cid, this.#pinOwner)
+  /** Ends what is being fetched, then forgets what was. */
+  async release(): Promise<void> {
+    this.#released.abort(new HearthError('E_CANCELLED', 'the job is over here'))
+    const brought = [...this.#onDisk]
+    await Promise.allSettled([this.#document, ...brought.map(([, { path }]) => path)])
+    for (const cid of [...brought.map(([cid]) => cid), jobBlockCid(this.#hosted.job)]) await this.#content.unpin(cid, this.#pinOwner)
     this.#onDisk.clear()
     await rm(this.#dir, { recursive: true, force: true })
   }
 
-  async #loadDocument(signal: AbortSignal): Promise<JobDocument> {
+  async #loadDocument(): Promise<JobDocument> {
     const { job, requester, agreement, offer } = this.#hosted
     const cid = jobBlockCid(job)
-    await this.#fetch({ cid, from: [requester], agreementId: agreement, maxBytes: PARAMS.maxJobBytes, pinFor: this.#pinOwner, signal })
+    await this.#fetch({ cid, from: [requester], agreementId: agreement, maxBytes: PARAMS.maxJobBytes, pinFor: this.#pinOwner, signal: this.#released.signal })
     const decoded = jobCodec.decode(await this.#content.readFile(cid, { maxBytes: PARAMS.maxJobBytes }))
     if (!decoded.ok) throw new HearthError(decoded.code, decoded.message)
     const document = decoded.value
@@ -85,16 +94,39 @@ export class JobFiles {
     return document
   }
 
-  async #bring(cid: string, sizeBytes: number, signal: AbortSignal, onProgress?: (fraction: number) => void): Promise<string> {
+  #begin(cid: string, sizeBytes: number): Brought {
+    const watchers = new Set<Progress>()
+    const path = this.#bring(cid, sizeBytes, watchers).catch((err: unknown) => { this.#onDisk.delete(cid); throw err })
+    const brought = { path, watchers }
+    this.#onDisk.set(cid, brought)
+    return brought
+  }
+
+  async #bring(cid: string, sizeBytes: number, watchers: ReadonlySet<Progress>): Promise<string> {
     const { requester, agreement } = this.#hosted
+    const { signal } = this.#released
     await this.#fetch({
       cid, from: [requester], agreementId: agreement, maxBytes: sizeBytes, pinFor: this.#pinOwner, signal,
-      ...onProgress === undefined ? {} : { onProgress: ({ bytes }) => { onProgress(Math.min(1, bytes / Math.max(1, sizeBytes))) } }
+      onProgress: ({ bytes }) => { for (const watch of watchers) watch(Math.min(1, bytes / Math.max(1, sizeBytes))) }
     })
     await mkdir(this.#dir, { recursive: true, mode: 0o700 })
     const path = join(this.#dir, cid)
     await rm(path, { recursive: true, force: true })
     await this.#content.export(cid, path, { signal })
     return path
+  }
+}
+
+/** The same promise for one that may stop waiting before it settles. */
+async function until<T>(promise: Promise<T>, signal: AbortSignal | undefined): Promise<T> {
+  if (signal === undefined) return await promise
+  signal.throwIfAborted()
+  const stopped = Promise.withResolvers<never>()
+  const stop = (): void => { stopped.reject(signal.reason) }
+  signal.addEventListener('abort', stop, { once: true })
+  try {
+    return await Promise.race([promise, stopped.promise])
+  } finally {
+    signal.removeEventListener('abort', stop)
   }
 }

@@ -14,6 +14,7 @@ import type { RunFiles, RunInput, RunOutcome, RunResult as SandboxResult, RunSpe
 import type { ContentPort, FetchContent } from './content-port.ts'
 import { isDiskCode, isDiskFault, runFault } from './disk-fault.ts'
 import { JobFiles } from './job-files.ts'
+import type { HostedJob } from './job-files.ts'
 import type { LogHub, LogStreamName } from './log-hub.ts'
 
 /** Files and directories that one task may leave in /out and /tmp. */
@@ -22,6 +23,8 @@ const MAX_OUT_FILES = 20_000
 const WORTH_TELLING_MS = 200
 /** A requester that has not taken a result this long after the last run ended is away: the result waits for it on the disk. */
 const HAND_OVER_MS = 30 * SECOND_MS
+/** Queued tasks whose inputs are fetched ahead. */
+const PREFETCHED_TASKS = 2
 /** The core hears of a task's progress at most this often. */
 const PROGRESS_EVERY_MS = SECOND_MS
 
@@ -80,14 +83,14 @@ export class Worker {
     )
   }
 
-  /** Fetches ahead what queued leases will need; its failures show when they run. */
+  /** Fetches ahead what queued leases will need, while they wait for a slot or for money; its failures show when they run. */
   prefetch(effect: EffectOf<'prefetch'>): void {
-    const files = this.#jobs.get(effect.job)
-    if (files === undefined) return
-    const { signal } = new AbortController()
+    const files = this.#filesOf(effect)
     const bring = async (): Promise<void> => {
-      const document = await files.document(signal)
-      for (const task of effect.tasks.slice(0, 2)) for (const { cid, sizeBytes } of taskPlan(document, task).inputs) await files.path(cid, sizeBytes, signal)
+      const document = await files.document()
+      const inputs = effect.tasks.slice(0, PREFETCHED_TASKS).flatMap((task) => taskPlan(document, task).inputs)
+      if (document.engine.kind === 'wasm') await files.path(document.engine.module, document.engine.moduleBytes)
+      for (const { cid, sizeBytes } of inputs) await files.path(cid, sizeBytes)
     }
     bring().catch(() => undefined)
   }
@@ -141,7 +144,7 @@ export class Worker {
 
   async #execute(effect: EffectOf<'run'>, signal: AbortSignal): Promise<PeerEvent> {
     const { lease } = effect
-    const files = this.#filesOf(effect)
+    const files = this.#filesOf({ ...effect, agreement: lease.agreement })
     const document = await files.document(signal)
     const plan = taskPlan(document, lease.task)
     const spec = await this.#spec(effect, document, plan, files, signal)
@@ -159,11 +162,10 @@ export class Worker {
     }
   }
 
-  #filesOf(effect: EffectOf<'run'>): JobFiles {
-    const { job, requester, offer, lease } = effect
+  #filesOf({ job, requester, agreement, offer }: HostedJob): JobFiles {
     let files = this.#jobs.get(job)
     if (files === undefined) {
-      files = new JobFiles(this.#options.content, this.#options.fetch, join(this.#options.dir, job), { job, requester, agreement: lease.agreement, offer })
+      files = new JobFiles(this.#options.content, this.#options.fetch, join(this.#options.dir, job), { job, requester, agreement, offer })
       this.#jobs.set(job, files)
     }
     return files

@@ -18,8 +18,8 @@ export type Effect =
   | { kind: 'find-ads', engine: 'wasm' | 'container', hardware: 'cpu' | 'gpu', regions: string[] }
   /** Fetch module and inputs from the requester, check hashes, run, store the result; ends in `run-finished` or `run-failed`. */
   | { kind: 'run', lease: LeaseId, job: string, requester: string, /** What was agreed to; a job document that asks for more is refused. */ offer: Offer }
-  /** Get a queued lease's content ahead of its slot. */
-  | { kind: 'prefetch', job: string, requester: string, agreement: string, tasks: number[] }
+  /** Get what queued leases will need ahead of their slots, or of their first ticket. Nothing runs by it. */
+  | { kind: 'prefetch', job: string, requester: string, agreement: string, offer: Offer, tasks: number[] }
   | { kind: 'stop-run', lease: LeaseId, code: ErrorCode }
   | { kind: 'suspend-runs', suspend: boolean }
   /** Pull a result's content from any of these into the store. */

@@ -374,7 +374,7 @@ export class Hosting {
     }
     if (!hasWork(hosted)) this.book.touch(turn, hosted)
     if (waiting.length > 0 && free > 0 && this.earning.waits(turn, hosted.id)) this.#beat(turn, hosted)
-    if (waiting.length > 0) turn.do({ kind: 'prefetch', job: hosted.agreement.job, requester: hosted.agreement.requester, agreement: hosted.id, tasks: waiting })
+    if (waiting.length > 0) turn.do({ kind: 'prefetch', job: hosted.agreement.job, requester: hosted.agreement.requester, agreement: hosted.id, offer: hosted.offer, tasks: waiting })
   }
 
   /** Nothing came for a while: an empty agreement ends, one that only waits for verdicts lets go of its slots. */
