@@ -248,7 +248,10 @@ export class Peer {
       case 'reveal': this.requesting.reveal(turn, from, message); break
       case 'peeked': this.requesting.peeked(turn, from, message); break
       case 'failed': this.requesting.failed(turn, from, message); break
-      case 'closed': this.requesting.closed(turn, from, message); break
+      case 'closed':
+        this.earning.released(turn, from, message.agreement)
+        this.requesting.closed(turn, from, message)
+        break
       case 'ticket': this.hosting.ticket(turn, from, message); break
       case 'reconcile': this.earning.message(turn, from, message); break
       case 'credit':
@@ -263,6 +266,7 @@ export class Peer {
         this.hosting.settled(turn, from, message)
         break
       case 'close':
+        this.earning.released(turn, from, message.agreement)
         if (this.requesting.holds(message.agreement)) this.requesting.close(turn, from, message)
         else this.hosting.close(turn, from, message)
         break

@@ -43,7 +43,7 @@ export async function walletOf({ chain, peer, mode, address, payee, chainId, con
       const due = dueSec(seen, from)
       return due === undefined ? [] : [{ from, amountWei: (seen.unlocks[BUCKETS[from]]?.amountWei ?? 0n).toString(), dueWallMs: due * SECOND_MS, due: seen.block.timeSec > due || Date.now() > (due + 1) * SECOND_MS }]
     }),
-    exposed: { ...exposedNow(peer), bondBehindWei: peer.earning.bond.exposureWei.toString() },
+    exposed: { ...exposedNow(peer), bondBehindWei: peer.earning.bond(Date.now()).exposureWei.toString() },
     pending: { winners: peer.earning.winners.size, winnersWei: winnersWei.toString(), transactions: chain.pending.transactions },
     ...confirmAboveWei === undefined ? {} : { confirmAboveWei: confirmAboveWei.toString() }
   }

@@ -1,6 +1,7 @@
 import { toHex } from '../../src/codec/hasher.ts'
 import { accept, refuse } from '../../src/codec/result.ts'
 import type { Refusal, Result } from '../../src/codec/result.ts'
+import { acceptanceDigest } from '../../src/documents/acceptance.ts'
 import { agreementDigest } from '../../src/documents/agreement.ts'
 import type { Agreement } from '../../src/documents/agreement.ts'
 import type { Message, MessageOf } from '../../src/documents/message.ts'
@@ -19,8 +20,7 @@ import type { IdentityVerifier, NodeKeys } from '../keys/index.ts'
 export function sealMessage(message: Message, keys: Pick<NodeKeys, 'signMoney'>, separator: Uint8Array, parties: (agreement: string) => PayParties | undefined = () => undefined): Message {
   switch (message.kind) {
     case 'propose': return { ...message, signature: keys.signMoney(agreementDigest(nativeHasher, separator, message.agreement)) }
-    // an agreement's id is its digest
-    case 'agreed': return { ...message, signature: keys.signMoney(Buffer.from(message.agreement.slice(2), 'hex')) }
+    case 'agreed': return sealAgreed(message, keys, separator, parties)
     case 'closed-set': return { ...message, signature: keys.signMoney(closedSetDigest(nativeHasher, separator, message.set)) }
     case 'reveal': return { ...message, signature: keys.signMoney(receiptDigest(nativeHasher, separator, message.receipt)) }
     case 'ticket': return { ...message, signature: keys.signMoney(ticketsOf(separator).digest(message.ticket)) }
@@ -29,6 +29,18 @@ export function sealMessage(message: Message, keys: Pick<NodeKeys, 'signMoney'>,
     case 'refund': return sealRefund(message, keys, separator, parties)
     default: return message
   }
+}
+
+/** An agreement's id is its digest; where work is paid, what the bond stands behind is signed with it. */
+function sealAgreed(message: MessageOf<'agreed'>, keys: Pick<NodeKeys, 'signMoney'>, separator: Uint8Array, parties: (agreement: string) => PayParties | undefined): Message {
+  const known = message.exposure === undefined ? undefined : parties(message.agreement)
+  if (message.exposure !== undefined && known === undefined) return message
+  return { ...message, signature: keys.signMoney(agreedDigest(message, separator, known)) }
+}
+
+function agreedDigest({ agreement, exposure }: MessageOf<'agreed'>, separator: Uint8Array, parties: Pick<PayParties, 'providerAddress' | 'requesterAddress'> | undefined): Uint8Array {
+  if (exposure === undefined || parties === undefined) return Buffer.from(agreement.slice(2), 'hex')
+  return acceptanceDigest(nativeHasher, separator, { agreement, provider: parties.providerAddress, requester: parties.requesterAddress, ...exposure })
 }
 
 /** The refund and the statement that bounds it, as the contract reads them. */
@@ -179,7 +191,7 @@ function partyRefusal(message: PartyMessage, from: string, context: CheckContext
   if (!allowed) return refuse('E_AGREEMENT_PARTY', `${from} has no say in "${message.kind}" under this agreement`)
   const { separator } = context
   switch (message.kind) {
-    case 'agreed': return signatureRefusal(Buffer.from(message.agreement.slice(2), 'hex'), message.signature, agreement.providerAddress, 'the agreement')
+    case 'agreed': return signatureRefusal(agreedDigest(message, separator, agreement), message.signature, agreement.providerAddress, 'the agreement')
     case 'reveal': return signatureRefusal(receiptDigest(nativeHasher, separator, message.receipt), message.signature, agreement.providerAddress, 'the receipt')
     case 'closed-set':
       if (message.set.job !== agreement.job || message.set.task !== message.task) return refuse('E_CLOSED_SET', 'the closed set is of another task')

@@ -8,7 +8,8 @@ import { PARAMS } from '../params.ts'
 import { termsHash, termsSchema } from './terms.ts'
 
 /**
- * One agreement a (job, provider), signed by both money keys. Its id is the EIP-712 digest of the fixed-width core.
+ * One agreement a (job, provider), signed by both money keys: the provider signs its `Acceptance` where work is paid, else the
+ * same digest. Its id is the EIP-712 digest of the fixed-width core.
  * Fields for payment and proofs are reserved now, because adding them later would be a fork.
  */
 export const agreementSchema = z.strictObject({
@@ -31,8 +32,6 @@ export const agreementSchema = z.strictObject({
   slots: int(1, PARAMS.maxTasks),
   taskPriceWei: wei,
   terms: termsSchema,
-  exposureSequence: int(0, Number.MAX_SAFE_INTEGER),
-  exposureWei: wei,
   createdWallMs: wallMs,
   expiresWallMs: wallMs
 })
@@ -43,7 +42,7 @@ const AGREEMENT_TYPE: StructType = {
   fields: [
     ['job', 'bytes32'], ['requester', 'address'], ['provider', 'address'], ['payee', 'address'],
     ['paramsHash', 'bytes32'], ['programRoot', 'bytes32'], ['initialRoot', 'bytes32'], ['meterVersion', 'uint16'],
-    ['attempt', 'uint16'], ['slots', 'uint32'], ['taskPrice', 'uint128'], ['terms', 'bytes32'], ['exposureSequence', 'uint64'], ['exposure', 'uint128'],
+    ['attempt', 'uint16'], ['slots', 'uint32'], ['taskPrice', 'uint128'], ['terms', 'bytes32'],
     ['createdAt', 'uint64'], ['expiresAt', 'uint64']
   ]
 }
@@ -63,8 +62,6 @@ export function agreementDigest(hasher: Hasher, separator: Uint8Array, agreement
     slots: agreement.slots,
     taskPrice: agreement.taskPriceWei,
     terms: termsHash(hasher, agreement.terms),
-    exposureSequence: agreement.exposureSequence,
-    exposure: agreement.exposureWei,
     createdAt: agreement.createdWallMs,
     expiresAt: agreement.expiresWallMs
   })

@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { bytes, bytes32, errorCode, int, list, real, signature65, text } from '../codec/schema.ts'
 import { documentCodec } from '../codec/document.ts'
 import { PARAMS } from '../params.ts'
+import { exposureSchema } from './acceptance.ts'
 import { agreementSchema } from './agreement.ts'
 import { bidSchema, declineSchema } from './bid.ts'
 import { identity } from './identity.ts'
@@ -30,8 +31,8 @@ const decline = z.strictObject({ kind: z.literal('decline'), decline: declineSch
 
 /** Requester to provider: the agreement, its first leases, and who the requester is. */
 const propose = z.strictObject({ kind: z.literal('propose'), agreement: agreementSchema, identity, leases: z.array(leaseRef).max(MAX_LEASES_A_MESSAGE), signature: signature65.optional() })
-/** `lots`: the first commits, where work is paid. */
-const agreed = z.strictObject({ kind: z.literal('agreed'), agreement: bytes32, lots: list(commitLotSchema, MAX_LOTS).optional(), signature: signature65.optional() })
+/** Where work is paid, `lots` are the first commits, and `exposure` with the agreement's id is what is signed. */
+const agreed = z.strictObject({ kind: z.literal('agreed'), agreement: bytes32, lots: list(commitLotSchema, MAX_LOTS).optional(), exposure: exposureSchema.optional(), signature: signature65.optional() })
 const refused = z.strictObject({ kind: z.literal('refused'), agreement: bytes32, code: errorCode, message: text(200) })
 /** Either side: nothing more will be leased under this agreement; repeated until `closed`. */
 const close = z.strictObject({ kind: z.literal('close'), agreement: bytes32, code: errorCode, message: text(200) })

@@ -20,6 +20,8 @@ const MAX_TERMS = 8
 /** Offers that wait for the chain, and their payers: it answers within a second, or is away. */
 const MAX_WAITING_OFFERS = 16
 const MAX_WAITING_PAYERS = 256
+/** An agreement outlives its offer's deadline by this at most: our bond stands behind it to its end. */
+const MAX_OVERTIME_MS = PARAMS.clockSkewMs
 /** Sampling of declines is out of this; see Offer.declineShare. */
 const FULL_DECLINE_SHARE = 65_535
 
@@ -95,8 +97,8 @@ export class Bidder {
     const asked = termsHash(turn.hasher, agreement.terms)
     if (!known.terms.some((terms) => termsHash(turn.hasher, terms) === asked)) return refused('E_AGREEMENT_TERMS', 'the terms are not those of its bid')
     if (offer.payer !== undefined && agreement.requesterAddress !== offer.payer.address) return refused('E_AGREEMENT_PARTY', 'somebody else would pay')
-    if (agreement.expiresWallMs + PARAMS.clockSkewMs <= turn.now.wallMs || agreement.createdWallMs > turn.now.wallMs + PARAMS.clockSkewMs) return refused('E_AGREEMENT_TIME', 'the agreement is over or in the future: check the clocks')
-    if (!this.#earning.covers(agreement.terms)) return refused('E_BOND_EXPOSED', 'has put its bond behind other agreements since it bid')
+    if (agreement.expiresWallMs + PARAMS.clockSkewMs <= turn.now.wallMs || agreement.expiresWallMs > offer.deadlineWallMs + MAX_OVERTIME_MS || agreement.createdWallMs > turn.now.wallMs + PARAMS.clockSkewMs) return refused('E_AGREEMENT_TIME', 'the agreement is over or in the future: check the clocks')
+    if (!this.#earning.covers(agreement.terms, from, turn.now.wallMs)) return refused('E_BOND_EXPOSED', 'has put its bond behind other agreements since it bid')
     const decision = this.#decide(turn, offer, side, standing)
     if (decision.kind === 'decline') return refused(decision.code, decision.message)
     return decision.slots < agreement.slots ? refused('E_HOST_BUSY', `has room for ${decision.slots} tasks, not ${agreement.slots}`) : { kind: 'fits', offer }
@@ -115,7 +117,7 @@ export class Bidder {
   #bid(turn: Turn, offer: Offer, slots: number, terms: Terms, side: HostSide): void {
     turn.send(offer.requester, { kind: 'bid', bid: {
       v: 1, job: offer.job, round: offer.round, identity: this.#parts.self.identity, slots, startMs: 0, expiresWallMs: turn.now.wallMs + PARAMS.bidLifeMs,
-      hardware: this.#capacity.total, region: side.policy.region, terms, taskPriceWei: this.#earning.taskPriceWei(terms, offer.runMs), ...this.#earning.bond
+      hardware: this.#capacity.total, region: side.policy.region, terms, taskPriceWei: this.#earning.taskPriceWei(terms, offer.runMs), ...this.#earning.bond(turn.now.wallMs)
     } })
   }
 

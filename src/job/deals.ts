@@ -9,8 +9,7 @@ import { PARAMS } from '../params.ts'
 import { MINUTE_MS } from '../units.ts'
 import type { ErrorCode } from '../errors.ts'
 import { MAX_LEASES_A_MESSAGE } from '../documents/message.ts'
-import type { LeaseRef } from '../documents/message.ts'
-import type { CommitLot } from '../documents/pay-message.ts'
+import type { LeaseRef, MessageOf } from '../documents/message.ts'
 import { deadlineWallMs } from './job.ts'
 import type { Job } from './job.ts'
 import type { Parts } from './parts.ts'
@@ -109,7 +108,7 @@ export class Deals {
       requesterAddress: self.identity.address, providerAddress: bid.identity.address, payee: bid.identity.payee,
       chainId: self.chainId, contract: self.contract, paramsHash: self.paramsHash,
       programRoot: ZERO_BYTES32, initialRoot: ZERO_BYTES32, meterVersion: 0, attempt: job.proposals++ % MAX_ATTEMPT_NUMBERS, slots, taskPriceWei: bid.taskPriceWei, terms: bid.terms,
-      exposureSequence: 0, exposureWei: bid.exposureWei, createdWallMs: turn.now.wallMs, expiresWallMs: deadlineWallMs(job) + MINUTE_MS
+      createdWallMs: turn.now.wallMs, expiresWallMs: deadlineWallMs(job) + MINUTE_MS
     }
     const id = toHex(agreementDigest(turn.hasher, self.separator, agreement))
     const record: DealRecord = { v: 1, id, job: job.id, provider: bid.identity.peer, payee: bid.identity.payee, agreement, state: 'proposed' }
@@ -134,13 +133,13 @@ export class Deals {
     return false
   }
 
-  /** `lots`: the commits that came with its provider's word. */
-  activate(turn: Turn, deal: Deal, lots: readonly CommitLot[]): void {
+  /** `agreed`: its provider's word. */
+  activate(turn: Turn, deal: Deal, agreed: MessageOf<'agreed'>): void {
     this.#parts.timers.clear(`accept|${deal.id}`)
     deal.state = 'active'
     this.heard(turn, deal)
     turn.put(DEAL_PREFIX + deal.id, dealRecord(deal))
-    this.paying.open(turn, deal.id, deal.agreement, lots)
+    this.paying.open(turn, deal.agreement, agreed)
     turn.notify({ kind: 'agreement', job: deal.job, peer: deal.provider, state: 'active', code: OK, message: '' })
   }
 

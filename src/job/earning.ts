@@ -11,6 +11,7 @@ import { toWei } from '../documents/ticket.ts'
 import type { TicketHasher } from '../documents/ticket.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { Accounts } from '../payment/accounts.ts'
+import { Backing, BACKING_PREFIX } from '../payment/backing.ts'
 import { chooseTicket, fundsUntil } from '../payment/choose.ts'
 import type { Draws } from '../payment/draws.ts'
 import { totalOf } from '../payment/ledger.ts'
@@ -19,6 +20,7 @@ import { slotPriceWei } from '../payment/prices.ts'
 import type { Prices } from '../payment/prices.ts'
 import { Recipient, RECIPIENT_PREFIX } from '../payment/recipient.ts'
 import { WINNER_PREFIX, Winners } from '../payment/winners.ts'
+import { PARAMS } from '../params.ts'
 import { DAY_MS, SECOND_MS } from '../units.ts'
 import type { Hosted } from './hosted.ts'
 import { leaseKey } from './lease.ts'
@@ -39,7 +41,7 @@ export interface EarnerSettings {
   bondShares: number
 }
 
-export const EARNING_PREFIXES = [RECIPIENT_PREFIX, CREDITED_PREFIX, WINNER_PREFIX] as const
+export const EARNING_PREFIXES = [BACKING_PREFIX, RECIPIENT_PREFIX, CREDITED_PREFIX, WINNER_PREFIX] as const
 /** Commits offered beyond the tickets that pay one unit a slot: one in flight each way. */
 const SPARE_COMMITS = 4
 const MAX_OPEN = 64
@@ -61,8 +63,9 @@ export class Earning {
   readonly #tickets: TicketHasher
   readonly winners = new Winners()
   readonly #recipients = new Map<string, Recipient>()
-  /** Of agreements that stand: what our bond is behind now. */
+  /** Of agreements that stand here. */
   readonly #live = new Set<string>()
+  readonly #backing = new Backing(this.#recipients)
   readonly #clocks = new Map<string, Map<string, Clock>>()
   /** Its owner has the computer: nothing runs. */
   #suspended = false
@@ -85,7 +88,7 @@ export class Earning {
     return this.#settings?.prices
   }
 
-  /** The agreement stands: our bond is behind it. */
+  /** The agreement stands here. */
   isLive(id: string): boolean {
     return this.#live.has(id)
   }
@@ -125,13 +128,14 @@ export class Earning {
     const account = this.#accounts.get(address)
     if (account === undefined || this.#costs === undefined) return { kind: 'wait' }
     const { prices, unitMs, holdback, refund, maxCostShare } = this.#settings
+    const rest = { refund, slots, offer, wallMs: turn.now.wallMs }
     const ticketLifeSec = Math.min(this.#settings.ticketLifeSec, this.#costs.maxTicketLifeSec ?? Number.POSITIVE_INFINITY)
     const shape = { unit: { kind: 'resource-ms' as const, size: unitMs }, unitPriceWei: slotPriceWei(prices, offer.resources, unitMs), holdback }
-    if (shape.unitPriceWei === 0n) return { kind: 'terms', terms: this.#termsOf(shape, { faceValueWei: 1n, winProb: 0n }, { ticketLifeSec, refund, slots, offer }) }
+    if (shape.unitPriceWei === 0n) return { kind: 'terms', terms: this.#termsOf(shape, { faceValueWei: 1n, winProb: 0n }, { ...rest, ticketLifeSec }) }
     const funds = fundsUntil(account, Math.ceil(turn.now.wallMs / SECOND_MS) + ticketLifeSec)
     const ticket = chooseTicket({ terms: shape, redemptionCostWei: this.#costs.redemptionWei, maxCostShare, funds, pendingWinnersWei: this.winners.pendingWei(address) })
     if (!ticket.ok) return { kind: 'refused', code: ticket.code, message: ticket.message }
-    return { kind: 'terms', terms: this.#termsOf(shape, ticket.value, { ticketLifeSec, refund, slots, offer }) }
+    return { kind: 'terms', terms: this.#termsOf(shape, ticket.value, { ...rest, ticketLifeSec }) }
   }
 
   /** What a task of the full run time costs, wei, rounded up. */
@@ -143,31 +147,36 @@ export class Earning {
     return this.#settings !== undefined
   }
 
-  /** Whether our bond still stands behind what these terms let a requester pay ahead: others may have agreed since the bid. */
-  covers(terms: Terms): boolean {
-    const { bondWei, exposureWei } = this.bond
-    return terms.mode === 'free' || terms.prepayCapWei === 0n || exposureWei + terms.prepayCapWei <= bondWei
+  /** Whether our bond still stands behind what these terms let this requester pay ahead: others may have agreed since the bid. */
+  covers(terms: Terms, requester: string, wallMs: number): boolean {
+    return terms.mode === 'free' || terms.prepayCapWei === 0n || terms.prepayCapWei <= this.#freeFor(requester, wallMs)
   }
 
-  /** Our bond for jobs, and what of it the agreements of now expose. */
-  get bond(): { bondWei: bigint, exposureWei: bigint } {
+  /** Our bond for jobs, and what of it is behind agreements that their requesters have not closed and that have not expired. */
+  bond(wallMs: number): { bondWei: bigint, exposureWei: bigint } {
     const bondWei = this.#accounts.get(this.#parts.self.identity.address)?.jobBondWei ?? 0n
-    let exposureWei = 0n
-    for (const id of this.#live) exposureWei += this.#recipients.get(id)?.earning.terms.prepayCapWei ?? 0n
-    return { bondWei, exposureWei }
+    return { bondWei, exposureWei: this.#backing.exposedWei(wallMs) }
   }
 
   open(turn: Turn, { id, agreement }: Hosted): void {
-    const { terms, job, requester, requesterAddress, payee } = agreement
+    const { terms, job, requester, requesterAddress, payee, expiresWallMs } = agreement
     if (terms.mode === 'free' || this.#recipients.has(id)) return
     this.#live.add(id)
-    this.#recipients.set(id, Recipient.open(turn, this.#recipientParts, { agreement: id, job, requester, payer: requesterAddress, payee, terms }))
+    const exposure = this.#backing.next(turn, terms.prepayCapWei, expiresWallMs)
+    this.#recipients.set(id, Recipient.open(turn, this.#recipientParts, { agreement: id, job, requester, payer: requesterAddress, payee, terms, exposure }))
+    this.#backing.add(id)
   }
 
-  /** Our word on an agreement, with its first commits where work is paid. */
+  /** Its requester says that an agreement is over, be it that it never knew of our word on it. */
+  released(turn: Turn, from: string, id: string): void {
+    const recipient = this.#recipients.get(id)
+    if (recipient?.earning.requester === from) recipient.release(turn)
+  }
+
+  /** Our word on an agreement, with its first commits and what our bond stands behind where work is paid. */
   agreed(id: string): MessageOf<'agreed'> {
     const recipient = this.#recipients.get(id)
-    return { kind: 'agreed', agreement: id, ...recipient === undefined ? {} : { lots: recipient.lots } }
+    return { kind: 'agreed', agreement: id, ...recipient === undefined ? {} : { lots: recipient.lots, exposure: recipient.earning.exposure } }
   }
 
   /** No ticket, no work: whether one more run may begin. */
@@ -322,15 +331,18 @@ export class Earning {
   }
 
   * records(): Generator<[key: string, value: StoredRecord]> {
+    yield* this.#backing.records()
     for (const recipient of this.#recipients.values()) yield* recipient.records()
     yield* this.winners.records()
   }
 
   restore(prefix: typeof EARNING_PREFIXES[number], value: StoredRecord): void {
     switch (prefix) {
+      case BACKING_PREFIX: this.#backing.restore(value); break
       case RECIPIENT_PREFIX: {
         const recipient = Recipient.restore(this.#recipientParts, value)
         this.#recipients.set(recipient.id, recipient)
+        this.#backing.add(recipient.id)
         break
       }
       case CREDITED_PREFIX: this.#recipients.get(Offered.agreementOf(value))?.restoreCredited(value); break
@@ -342,17 +354,20 @@ export class Earning {
     return { post: this.#parts.post, draws: this.#draws, tickets: this.#tickets, winners: this.winners }
   }
 
-  #termsOf(shape: Pick<PaymentTerms, 'unit' | 'unitPriceWei' | 'holdback'>, { faceValueWei, winProb }: { faceValueWei: bigint, winProb: bigint }, { ticketLifeSec, refund, slots, offer }: { ticketLifeSec: number, refund: number, slots: number, offer: Offer }): PaymentTerms {
-    const { bondWei, exposureWei } = this.bond
-    const share = bondWei / BigInt(this.#settings?.bondShares ?? 1)
-    const left = bondWei > exposureWei ? bondWei - exposureWei : 0n
+  #termsOf(shape: Pick<PaymentTerms, 'unit' | 'unitPriceWei' | 'holdback'>, { faceValueWei, winProb }: { faceValueWei: bigint, winProb: bigint }, { ticketLifeSec, refund, slots, offer, wallMs }: { ticketLifeSec: number, refund: number, slots: number, offer: Offer, wallMs: number }): PaymentTerms {
+    const share = this.bond(wallMs).bondWei / BigInt(this.#settings?.bondShares ?? 1)
+    const left = this.#freeFor(offer.requester, wallMs)
     return { mode: 'tickets', ...shape, faceValueWei, winProb, ticketLifeSec, openCommits: Math.min(MAX_OPEN, 2 * slots + SPARE_COMMITS), aheadUnits: slots, refund, prepayCapWei: [share, left, offer.maxPrepayWei ?? 0n].reduce((least, wei) => wei < least ? wei : least) }
+  }
+
+  #freeFor(requester: string, wallMs: number): bigint {
+    return this.#backing.freeFor(requester, { bondWei: this.bond(wallMs).bondWei, shares: this.#settings?.bondShares ?? 1, wallMs })
   }
 
   /** Its requester may still settle, and asks for what we signed. */
   #keep(turn: Turn, id: string): void {
     const recipient = this.#recipients.get(id)
-    if (recipient !== undefined) this.#parts.timers.set(`earned|${id}`, turn.now.monoMs + Math.max(0, recipient.retire(turn, REFUND_LIFE_MS) - turn.now.wallMs))
+    if (recipient !== undefined) this.#parts.timers.set(`earned|${id}`, turn.now.monoMs + Math.max(0, recipient.retire(turn, Math.max(REFUND_LIFE_MS, recipient.earning.exposure.expiresWallMs + PARAMS.clockSkewMs - turn.now.wallMs)) - turn.now.wallMs))
   }
 
   /** Looks again after half a unit of what runs at once, so that the next ticket comes before the last is worked off. */

@@ -1,11 +1,14 @@
+import { refuse } from '../codec/result.ts'
 import type { Refusal } from '../codec/result.ts'
 import type { StoredRecord } from '../core/effect.ts'
 import type { Turn } from '../core/turn.ts'
+import type { SignedAcceptance } from '../documents/acceptance.ts'
 import type { Account } from '../documents/account.ts'
 import type { Agreement } from '../documents/agreement.ts'
 import type { Bid } from '../documents/bid.ts'
 import type { Identity } from '../documents/identity.ts'
-import type { CommitLot, PayMessage } from '../documents/pay-message.ts'
+import type { MessageOf } from '../documents/message.ts'
+import type { PayMessage } from '../documents/pay-message.ts'
 import { termsRefusal } from '../documents/terms.ts'
 import type { TermsPolicy } from '../documents/terms.ts'
 import type { ErrorCode, ErrorShape } from '../errors.ts'
@@ -13,14 +16,23 @@ import type { Accounts } from '../payment/accounts.ts'
 import { Budget, SPENT_PREFIX } from '../payment/budget.ts'
 import type { Caps } from '../payment/budget.ts'
 import { Commits, SPENT_COMMITS_PREFIX } from '../payment/commits.ts'
+import { exposureConflict } from '../payment/exposure.ts'
+import type { ExposureConflict } from '../payment/exposure.ts'
 import { Sender, SENDER_PREFIX } from '../payment/sender.ts'
 import type { Parts } from './parts.ts'
 
 /** How a requester pays; absent when nothing is paid. */
 export interface PayerSettings { caps: Caps, terms: TermsPolicy }
 
+const CONFLICT_PREFIX = 'conflict/'
+/** Providers whose conflicts are remembered. */
+const MAX_CONFLICTS = 256
+/** Agreements with one provider that a kept conflict names: far more than one bond is shared among. */
+const MAX_OTHERS = 64
+/** Evidence against a provider, and until when it is not trusted for it. */
+type ConflictRecord = ExposureConflict & { v: 1, provider: string, untilWallMs: number }
 /** Records of this room, in the order in which restoring them needs each other. */
-export const PAYING_PREFIXES = [SPENT_PREFIX, SENDER_PREFIX, SPENT_COMMITS_PREFIX] as const
+export const PAYING_PREFIXES = [CONFLICT_PREFIX, SPENT_PREFIX, SENDER_PREFIX, SPENT_COMMITS_PREFIX] as const
 
 /** The requester's money: one sender an agreement, one budget over all. */
 export class Paying {
@@ -30,6 +42,8 @@ export class Paying {
   readonly #budget: Budget
   readonly #senders = new Map<string, Sender>()
   readonly #byProvider = new Map<string, Set<string>>()
+  /** By PeerId. */
+  readonly #conflicts = new Map<string, ConflictRecord>()
   /** What was heard and judged of agreements whose provider's word to them is still on its way: one that works has accepted. */
   readonly #early = new Map<string, { total: number, accepted: number, failed: number }>()
 
@@ -53,6 +67,11 @@ export class Paying {
     return this.#senders
   }
 
+  /** Evidence against providers that put one bond behind too much, signed by themselves. */
+  get conflicts(): readonly ExposureConflict[] {
+    return [...this.#conflicts.values()]
+  }
+
   /** Why this bid's terms are not agreed to; undefined when they are. The provider's bond is looked up while other bids come in. */
   refuses(turn: Turn, bid: Bid): { code: ErrorCode, message: string } | undefined {
     const { terms } = bid
@@ -63,8 +82,9 @@ export class Paying {
   }
 
   /** Why this provider is not trusted with money ahead of its reveals, now that the chain was asked. */
-  distrusts(bid: Bid): { code: ErrorCode, message: string } | undefined {
+  distrusts(turn: Turn, bid: Bid): { code: ErrorCode, message: string } | undefined {
     const { terms, identity, exposureWei } = bid
+    if ((this.#conflicts.get(identity.peer)?.untilWallMs ?? 0) > turn.now.wallMs) return { code: 'E_EXPOSURE_CONFLICT', message: 'signed two accounts of its bond that cannot both be true' }
     if (terms.mode === 'free' || terms.prepayCapWei === 0n) return undefined
     const account = this.#accounts.get(identity.address)
     if (account === undefined) return { code: 'E_BOND_UNKNOWN', message: 'has a bond that the chain has not confirmed yet' }
@@ -73,15 +93,38 @@ export class Paying {
     return (exposureWei > oursWei ? exposureWei : oursWei) + terms.prepayCapWei > account.jobBondWei ? { code: 'E_BOND_EXPOSED', message: `asks for more ahead than its bond of ${account.jobBondWei} wei stands behind` } : undefined
   }
 
-  /** The agreement holds on both sides: its provider's first commits are here. */
-  open(turn: Turn, id: string, agreement: Agreement, lots: readonly CommitLot[]): void {
+  /**
+   * Why this provider's word on an agreement is not taken: it does not say what its bond stands behind, the bond is too small
+   * for it, or it is at odds with its earlier words to us. That conflict is kept, and is reason enough not to trust it again
+   * until all that it put its bond behind has expired.
+   */
+  doubts(turn: Turn, agreement: Agreement, message: MessageOf<'agreed'>): Refusal | undefined {
+    const { terms, providerAddress, provider, expiresWallMs } = agreement
+    if (terms.mode === 'free' || this.#senders.has(message.agreement)) return undefined
+    const acceptance = acceptanceOf(agreement, message)
+    if (acceptance === undefined || acceptance.ownWei !== terms.prepayCapWei || acceptance.expiresWallMs !== expiresWallMs) return refuse('E_EXPOSURE_UNSAID', 'did not say what its bond stands behind')
+    const conflict = exposureConflict([...this.#openWith(provider).map(({ payment }) => payment.acceptance), acceptance], turn.now.wallMs)
+    if (conflict !== undefined) {
+      this.#keepConflict(turn, provider, conflict)
+      return refuse('E_EXPOSURE_CONFLICT', 'signed two accounts of its bond that cannot both be true')
+    }
+    if (terms.prepayCapWei === 0n) return undefined
+    const account = this.#accounts.get(providerAddress)
+    if (account === undefined) return refuse('E_BOND_UNKNOWN', 'has a bond that the chain has not confirmed yet')
+    return acceptance.totalWei > account.jobBondWei ? refuse('E_BOND_EXPOSED', `has put ${acceptance.totalWei} wei behind its agreements, and its bond is ${account.jobBondWei}`) : undefined
+  }
+
+  /** The agreement holds on both sides: its provider's word and first commits are here, and not doubted. */
+  open(turn: Turn, agreement: Agreement, message: MessageOf<'agreed'>): void {
     const { terms } = agreement
-    if (terms.mode === 'free' || this.#senders.has(id)) return
+    const id = message.agreement
+    const acceptance = acceptanceOf(agreement, message)
+    if (terms.mode === 'free' || acceptance === undefined || this.#senders.has(id)) return
     const sender = Sender.open(turn, this.#senderParts, {
-      agreement: id, job: agreement.job, provider: agreement.provider, providerAddress: agreement.providerAddress, payer: agreement.requesterAddress, payee: agreement.payee, terms
+      agreement: id, job: agreement.job, provider: agreement.provider, providerAddress: agreement.providerAddress, payer: agreement.requesterAddress, payee: agreement.payee, terms, acceptance
     })
     this.#index(sender)
-    sender.offered(turn, lots)
+    sender.offered(turn, message.lots ?? [])
     const early = this.#early.get(id)
     this.#early.delete(id)
     if (early === undefined) return
@@ -182,12 +225,14 @@ export class Paying {
   }
 
   * records(): Generator<[key: string, value: StoredRecord]> {
+    for (const conflict of this.#conflicts.values()) yield [CONFLICT_PREFIX + conflict.provider, conflict]
     yield* this.#budget.records()
     for (const sender of this.#senders.values()) yield* sender.records()
   }
 
   restore(prefix: typeof PAYING_PREFIXES[number], value: StoredRecord): void {
     switch (prefix) {
+      case CONFLICT_PREFIX: this.#conflicts.set((value as ConflictRecord).provider, value as ConflictRecord); break
       case SPENT_PREFIX: this.#budget.restore(value); break
       case SENDER_PREFIX: this.#index(Sender.restore(this.#senderParts, value)); break
       case SPENT_COMMITS_PREFIX: this.#senders.get(Commits.agreementOf(value))?.restorePage(value); break
@@ -215,6 +260,22 @@ export class Paying {
     return sumWei
   }
 
+  /** Agreements with a provider that we have not closed. */
+  #openWith(provider: string): Sender[] {
+    return [...this.#byProvider.get(provider) ?? []].flatMap((id) => this.#senders.get(id) ?? []).filter(({ state }) => state.kind === 'open')
+  }
+
+  #keepConflict(turn: Turn, provider: string, { liar, others }: ExposureConflict): void {
+    const untilWallMs = Math.max(...[liar, ...others].map(({ expiresWallMs }) => expiresWallMs))
+    const record: ConflictRecord = { v: 1, provider, liar, others: others.slice(0, MAX_OTHERS), untilWallMs }
+    this.#conflicts.set(provider, record)
+    turn.put(CONFLICT_PREFIX + provider, record)
+    if (this.#conflicts.size <= MAX_CONFLICTS) return
+    const [oldest = ''] = this.#conflicts.keys()
+    this.#conflicts.delete(oldest)
+    turn.delete(CONFLICT_PREFIX + oldest)
+  }
+
   get #senderParts(): { post: Parts['post'], timers: Parts['timers'], budget: Budget } {
     return { post: this.#parts.post, timers: this.#parts.timers, budget: this.#budget }
   }
@@ -226,4 +287,8 @@ export class Paying {
     ids.add(sender.id)
     this.#byProvider.set(provider, ids)
   }
+}
+
+function acceptanceOf({ providerAddress, requesterAddress }: Agreement, { agreement, exposure, signature }: MessageOf<'agreed'>): SignedAcceptance | undefined {
+  return exposure === undefined ? undefined : { agreement, provider: providerAddress, requester: requesterAddress, ...exposure, signature: signature ?? '' }
 }

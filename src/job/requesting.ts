@@ -146,7 +146,13 @@ export class Requesting {
     }
     const { job, deal } = found
     if (deal.state === 'active') return
-    this.#deals.activate(turn, deal, message.lots ?? [])
+    const doubt = this.paying.doubts(turn, deal.agreement, message)
+    if (doubt !== undefined) {
+      job.refusals.add(from, doubt.code, doubt.message, [doubt.code])
+      this.#lose(turn, found, doubt.code, { tell: true })
+      return
+    }
+    this.#deals.activate(turn, deal, message)
     if (!job.begun) {
       job.begun = true
       this.#parts.timers.clear(`queue|${job.id}`)

@@ -105,7 +105,7 @@ export class Tendering {
   take(turn: Turn, job: Job, suits: (bid: Bid) => boolean): Bid | undefined {
     const engaged = new Set([...job.deals.values()].flatMap(({ provider, payee }) => [provider, payee]))
     job.spares = job.spares.filter(({ bid, untilMonoMs }) => untilMonoMs > turn.now.monoMs && !engaged.has(bid.identity.peer) && !engaged.has(bid.identity.payee) && this.#refuses(turn, job, bid) === undefined)
-    const best = job.spares.findIndex(({ bid }) => suits(bid) && this.#paying.distrusts(bid) === undefined)
+    const best = job.spares.findIndex(({ bid }) => suits(bid) && this.#paying.distrusts(turn, bid) === undefined)
     return best === -1 ? undefined : job.spares.splice(best, 1)[0]?.bid
   }
 

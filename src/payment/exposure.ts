@@ -1,3 +1,4 @@
+import type { Acceptance, SignedAcceptance } from '../documents/acceptance.ts'
 import { heldBack } from './ledger.ts'
 import type { Work } from './ledger.ts'
 import { aheadQuantity, aheadShare, priceOf, ticketsAhead } from '../documents/terms.ts'
@@ -36,4 +37,35 @@ export function providerExposure(terms: PaymentTerms, quantity: number): Exposur
 export function unacknowledgedExposure(terms: PaymentTerms): Exposure {
   const tickets = BigInt(ticketsAhead(terms))
   return { expected: tickets * expectedOf(terms), worstWei: tickets * terms.faceValueWei }
+}
+
+/** Acceptances of one provider that cannot all be honest; `liar` says less than the others show, or has the number of another. */
+export type ExposureConflict = { liar: SignedAcceptance, others: readonly SignedAcceptance[] }
+
+/**
+ * Whether acceptances of one provider contradict each other: two agreements with one number, or one whose total does not count
+ * all those of lower numbers that still stand. `held` are agreements that their requesters have not closed, whoever they are:
+ * then one whose total is within the bond, and no conflict, means that the bond covers them all. Undefined: none.
+ */
+export function exposureConflict(held: readonly SignedAcceptance[], wallMs: number): ExposureConflict | undefined {
+  const standing: SignedAcceptance[] = []
+  let standingWei = 0n
+  let last: SignedAcceptance | undefined
+  for (const acceptance of held.toSorted((a, b) => a.sequence - b.sequence)) {
+    if (last?.sequence === acceptance.sequence) {
+      if (isSame(last, acceptance)) continue
+      return { liar: acceptance, others: [last] }
+    }
+    last = acceptance
+    if (acceptance.totalWei < standingWei + acceptance.ownWei) return { liar: acceptance, others: standing }
+    // what stands now stood when the later ones were signed
+    if (acceptance.expiresWallMs < wallMs) continue
+    standing.push(acceptance)
+    standingWei += acceptance.ownWei
+  }
+  return undefined
+}
+
+function isSame(a: Acceptance, b: Acceptance): boolean {
+  return a.agreement === b.agreement && a.ownWei === b.ownWei && a.totalWei === b.totalWei && a.expiresWallMs === b.expiresWallMs
 }

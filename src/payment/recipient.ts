@@ -5,8 +5,10 @@ import type { Refusal, Result } from '../codec/result.ts'
 import type { StoredRecord } from '../core/effect.ts'
 import type { Now } from '../core/event.ts'
 import type { Turn } from '../core/turn.ts'
+import { PARAMS } from '../params.ts'
 import { SECOND_MS } from '../units.ts'
 import { fundsUntil } from './choose.ts'
+import type { BondExposure } from '../documents/acceptance.ts'
 import type { PayerFunds } from '../documents/account.ts'
 import type { Draws } from './draws.ts'
 import { offerIdOf } from './draws.ts'
@@ -38,6 +40,8 @@ export type Earning = {
   payer: string
   payee: string
   terms: PaymentTerms
+  /** What our bond stands behind since, as we signed it. */
+  exposure: BondExposure
 }
 
 export type RecipientRecord = Earning & OfferedRecord & {
@@ -49,6 +53,8 @@ export type RecipientRecord = Earning & OfferedRecord & {
   refunded: Expected
   /** The payer has said its last word, and was told ours. */
   closed: boolean
+  /** Its requester has closed the agreement: our bond stands behind it no more. */
+  released?: true
   /** The agreement has ended: until then what was signed is kept, however often the computer starts anew. */
   keepUntilWallMs?: number
   /** The payer's last signed word: evidence of what it claims to have issued. */
@@ -117,6 +123,19 @@ export class Recipient {
 
   get isClosed(): boolean {
     return this.#record.closed
+  }
+
+  /** What of our bond this agreement takes: all until its requester closes it or it expires on anybody's clock, though its work is over here. */
+  exposedWei(wallMs: number): bigint {
+    const { closed, released, exposure } = this.#record
+    return closed || released === true || wallMs > exposure.expiresWallMs + PARAMS.clockSkewMs ? 0n : exposure.ownWei
+  }
+
+  /** Its requester says that nothing more is paid ahead. */
+  release(turn: Turn): void {
+    if (this.#record.released === true) return
+    this.#record.released = true
+    this.#save(turn)
   }
 
   get tickets(): number {

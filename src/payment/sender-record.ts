@@ -1,3 +1,4 @@
+import type { SignedAcceptance } from '../documents/acceptance.ts'
 import type { PayMessageOf } from '../documents/pay-message.ts'
 import type { PaymentState } from '../documents/payment-state.ts'
 import type { PaymentTerms } from '../documents/terms.ts'
@@ -16,6 +17,8 @@ export type Payment = {
   payer: string
   payee: string
   terms: PaymentTerms
+  /** Its provider's word on what its bond stands behind. */
+  acceptance: SignedAcceptance
 }
 
 /**

@@ -39,6 +39,8 @@ export type Behaviour =
   | { kind: 'redrawer' }
   /** Offers a commit again that has a ticket. */
   | { kind: 'recommitter' }
+  /** Puts its one bond behind every agreement, as if there were no other. */
+  | { kind: 'overexposer' }
 
 /** Its own results are always true: it must never be found wrong. */
 export function tellsTruth({ kind }: Behaviour): boolean {
@@ -51,7 +53,7 @@ export function isReliable({ kind }: Behaviour): boolean {
 }
 
 const PAYER_CHEATS: ReadonlySet<Behaviour['kind']> = new Set(['deadbeat', 'counterfeiter', 'double-signer', 'withdrawer', 'overdrawer', 'forger'])
-const PROVIDER_CHEATS: ReadonlySet<Behaviour['kind']> = new Set(['liar', 'mute', 'two-faced', 'silent', 'refuser', 'overbidder', 'claimant', 'unacknowledging', 'redrawer', 'recommitter', 'forger'])
+const PROVIDER_CHEATS: ReadonlySet<Behaviour['kind']> = new Set(['liar', 'mute', 'two-faced', 'silent', 'refuser', 'overbidder', 'claimant', 'unacknowledging', 'redrawer', 'recommitter', 'overexposer', 'forger'])
 
 /** As one who pays it keeps to the rules. */
 export function paysHonestly({ kind }: Behaviour): boolean {

@@ -1,3 +1,4 @@
+import { bondsCounted } from './checkers/bonds.ts'
 import { withinCapacity } from './checkers/capacity.ts'
 import { durablePrefix } from './checkers/durability.ts'
 import { endsOnce } from './checkers/endings.ts'
@@ -20,6 +21,6 @@ import type { Checker } from './observation.ts'
 export function allCheckers(): Checker[] {
   return [
     verdictsAgree(), endsOnce(), honestNeverBlamed(), acceptedIsTrue(), withinCapacity(), repeatsChangeNothing(), strangersChangeNothing(), durablePrefix(), boundedMemory(),
-    moneyConserved(), paidOnce(), oneSignature(), withinCaps(), winnersPaid(), withinExposure(), eachStops(), claimsAreTrue(), lastWordsAgree(), allSettles()
+    moneyConserved(), paidOnce(), oneSignature(), withinCaps(), winnersPaid(), withinExposure(), eachStops(), claimsAreTrue(), lastWordsAgree(), bondsCounted(), allSettles()
   ]
 }

@@ -43,6 +43,7 @@ export function misdeed(behaviour: Behaviour): Misdeed {
     case 'unacknowledging': return saying('credit', () => [])
     case 'redrawer': return saying('credit', (message) => [redrawn(message)])
     case 'recommitter': return recommitter()
+    case 'overexposer': return overexposer()
     case 'honest':
     case 'liar':
     case 'straggler':
@@ -108,6 +109,15 @@ function recommitter(): Misdeed {
     if (known === undefined && own !== undefined) first.set(message.agreement, own)
     if (known === undefined || message.kind === 'agreed') return [message]
     return [{ ...message, lots: message.lots.map((lot) => ({ ...lot, commits: lot.commits.map((commit, i) => i === lot.commits.length - 1 && lot.first + i > 0 ? known : commit) })) }]
+  } }
+}
+
+/** Its peer believes that its bond has no end; what it says of it counts the agreement at hand alone. */
+function overexposer(): Misdeed {
+  return { ...NONE, say: (message) => {
+    if (message.kind === 'bid') return [{ kind: 'bid', bid: { ...message.bid, exposureWei: 0n } }]
+    if (message.kind !== 'agreed' || message.exposure === undefined) return [message]
+    return [{ ...message, exposure: { ...message.exposure, totalWei: message.exposure.ownWei } }]
   } }
 }
 

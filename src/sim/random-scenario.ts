@@ -67,7 +67,8 @@ function randomMoneyCheat(random: Random, healAtMs: number): Behaviour {
     () => ({ kind: 'claimant' }),
     () => ({ kind: 'unacknowledging' }),
     () => ({ kind: 'redrawer' }),
-    () => ({ kind: 'recommitter' })
+    () => ({ kind: 'recommitter' }),
+    () => ({ kind: 'overexposer' })
   ]
   return random.pick(all)()
 }

@@ -8,7 +8,7 @@ import { cautious } from './broker.ts'
 import type { Broker } from './broker.ts'
 import type { Chain, ChainWatcher } from './chain.ts'
 
-/** What a payer believes to have that does not care. */
+/** What one believes to have that does not care. */
 const ENDLESS_WEI = 10n ** 30n
 
 export interface WalletHooks {
@@ -26,7 +26,7 @@ export class Wallet implements ChainWatcher {
   readonly #hooks: WalletHooks
   /** The owner fills its deposit up when a winner is found uncovered. */
   readonly #topsUp: boolean
-  readonly #deludesItself: boolean
+  readonly #delusion: Partial<Account>
   readonly #watched = new Map<string, string>()
   readonly #winners = new Map<string, { winner: Winner, txId: number | undefined }>()
   /** Transactions that are sent once at a time, by what they do. */
@@ -43,7 +43,7 @@ export class Wallet implements ChainWatcher {
     this.#secrets = secrets
     this.#redemptionWei = redemptionWei
     this.#topsUp = paysHonestly(behaviour)
-    this.#deludesItself = behaviour.kind === 'overdrawer'
+    this.#delusion = behaviour.kind === 'overdrawer' ? { depositWei: ENDLESS_WEI } : behaviour.kind === 'overexposer' ? { jobBondWei: ENDLESS_WEI } : {}
     this.#hooks = hooks
     this.#meantWei = chain.head.after.balance(address).depositWei
     chain.watchedBy(this)
@@ -128,7 +128,7 @@ export class Wallet implements ChainWatcher {
 
   #view(address: string): Account {
     const account = cautious(this.#chain.confirmed.after.account(address), this.#chain.head.after.account(address))
-    return this.#deludesItself && address === this.address ? { ...account, depositWei: ENDLESS_WEI } : account
+    return address === this.address ? { ...account, ...this.#delusion } : account
   }
 
   #follow(pending: { winner: Winner, txId: number | undefined }): void {

@@ -46,7 +46,8 @@ const PROVIDER_KEY = nativeHasher.sha256(Buffer.from('provider'))
 const PAYER = moneyAddress(KEY)
 const AGREEMENT = `0x${'a9'.repeat(32)}`
 const JOB = 'bafyreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy'
-const EARNING = { agreement: AGREEMENT, job: JOB, payer: PAYER, payee: `0x${'cc'.repeat(20)}`, terms: TERMS }
+const EXPOSURE = { sequence: 1, ownWei: TERMS.prepayCapWei, totalWei: TERMS.prepayCapWei, expiresWallMs: Number.MAX_SAFE_INTEGER }
+const EARNING = { agreement: AGREEMENT, job: JOB, payer: PAYER, payee: `0x${'cc'.repeat(20)}`, terms: TERMS, exposure: EXPOSURE, acceptance: { agreement: AGREEMENT, provider: PAYER, requester: PAYER, ...EXPOSURE, signature: '0x' } }
 const NOW = { monoMs: 0, wallMs: 1_800_000_000_000 }
 const ENTROPY = new Uint8Array(32).fill(1)
 

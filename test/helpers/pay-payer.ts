@@ -43,7 +43,7 @@ export function agreementOf(peer: HandPeer, bid: Bid, slots = 1): Agreement {
   return {
     v: 1, job: bid.job, requester: peer.peerId, provider: bid.identity.peer, requesterAddress: peer.keys.address, providerAddress: bid.identity.address, payee: bid.identity.payee,
     chainId: peer.chain.chainId, contract: peer.chain.contract, paramsHash: PARAMS_HASH, programRoot: ZERO_BYTES32, initialRoot: ZERO_BYTES32, meterVersion: 0, attempt: 0, slots,
-    taskPriceWei: bid.taskPriceWei, terms: bid.terms, exposureSequence: 0, exposureWei: bid.exposureWei, createdWallMs: Date.now(), expiresWallMs: Date.now() + 600_000
+    taskPriceWei: bid.taskPriceWei, terms: bid.terms, createdWallMs: Date.now(), expiresWallMs: Date.now() + 600_000
   }
 }
 

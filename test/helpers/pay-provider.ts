@@ -2,6 +2,7 @@
 import { randomBytes } from 'node:crypto'
 import { nativeHasher } from '../../node/keys/index.ts'
 import { agreementDigest } from '../../src/documents/agreement.ts'
+import type { BondExposure } from '../../src/documents/acceptance.ts'
 import type { Agreement } from '../../src/documents/agreement.ts'
 import { toHex } from '../../src/codec/hasher.ts'
 import { separatorOf } from '../../node/chain/index.ts'
@@ -32,6 +33,8 @@ export interface Habits {
   secret?: (index: number, provider: HandProvider) => Uint8Array
   /** Whether it says that a ticket came. */
   acknowledges?: boolean
+  /** What it says of its bond, in the place of the truth. */
+  says?: (truth: BondExposure) => BondExposure | undefined
 }
 
 export class HandProvider {
@@ -48,12 +51,16 @@ export class HandProvider {
   readonly #slots: number
   readonly #secret: (index: number, provider: HandProvider) => Uint8Array
   readonly #expirySec: number
+  readonly #says: NonNullable<Habits['says']>
+  /** Behind its agreements so far; it counts all as standing. */
+  #exposedWei = 0n
 
-  private constructor(peer: HandPeer, { terms = {}, slots = 1, secret = () => randomBytes(32), acknowledges = true }: Habits) {
+  private constructor(peer: HandPeer, { terms = {}, slots = 1, secret = () => randomBytes(32), acknowledges = true, says = (truth) => truth }: Habits) {
     this.peer = peer
     this.terms = { ...TERMS, ...terms }
     this.#slots = slots
     this.acknowledges = acknowledges
+    this.#says = says
     this.#secret = secret
     this.#expirySec = Math.floor(Date.now() / SECOND_MS) + this.terms.ticketLifeSec - 60
     peer.network.onOffer((offer) => { void this.#bid(offer) })
@@ -171,7 +178,10 @@ export class HandProvider {
     this.peer.agreements.set(id, agreement)
     this.peer.parties.set(id, { requester: agreement.requester, provider: agreement.provider, requesterAddress: agreement.requesterAddress, providerAddress: agreement.providerAddress })
     this.leases.push(...leases)
-    await this.peer.send(from, { kind: 'agreed', agreement: id, lots: this.lots(0) }).catch(() => undefined)
+    const ownWei = this.terms.prepayCapWei
+    this.#exposedWei += ownWei
+    const exposure = this.#says({ sequence: Date.now(), ownWei, totalWei: this.#exposedWei, expiresWallMs: agreement.expiresWallMs })
+    await this.peer.send(from, { kind: 'agreed', agreement: id, lots: this.lots(0), ...exposure === undefined ? {} : { exposure } }).catch(() => undefined)
     this.#engaged.resolve()
   }
 

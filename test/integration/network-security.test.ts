@@ -257,7 +257,7 @@ async function parties(): Promise<Parties> {
   const agreement: Agreement = {
     v: 1, job: testCid('job'), requester: requester.peerId, provider: provider.peerId, requesterAddress: requester.address, providerAddress: provider.address,
     payee: provider.address, chainId: 0, contract: ZERO_ADDRESS, paramsHash: ZERO_BYTES32, programRoot: ZERO_BYTES32, initialRoot: ZERO_BYTES32, meterVersion: 0,
-    attempt: 0, slots: 1, taskPriceWei: 0n, terms: { mode: 'free' }, exposureSequence: 0, exposureWei: 0n, createdWallMs: Date.now(), expiresWallMs: Date.now() + 60_000
+    attempt: 0, slots: 1, taskPriceWei: 0n, terms: { mode: 'free' }, createdWallMs: Date.now(), expiresWallMs: Date.now() + 60_000
   }
   const id = toHex(agreementDigest(nativeHasher, SEPARATOR, agreement))
   const identities = new IdentityVerifier(new Ed25519Verifier())

@@ -11,6 +11,7 @@ import { payMessageCodec } from '../../src/documents/pay-message.ts'
 import { TicketHasher } from '../../src/documents/ticket.ts'
 import type { Ticket } from '../../src/documents/ticket.ts'
 import { LENDS, restart } from '../helpers/cluster.ts'
+import type { BondExposure } from '../../src/documents/acceptance.ts'
 import { agreementOf, bidOf, HandPayer, propose } from '../helpers/pay-payer.ts'
 import { HandPeer } from '../helpers/pay-peer.ts'
 import { ETHER, PayWorld, SURE_WIN, untilBooks } from '../helpers/pay-world.ts'
@@ -225,7 +226,7 @@ test('clocks two minutes apart either way pay; further apart they are told', asy
   }
 })
 
-test('a provider killed after it acknowledged has the ticket still: the same one is no second draw, another one is refused', async (context) => {
+test('a provider killed after it acknowledged has the ticket still: the same one is no second draw, another one is refused; and it counts what its bond stood behind before', async (context) => {
   const { world, ada } = context
   await withPayer(context, async (payer, peer) => {
     const ticket = payer.ticket(0)
@@ -242,6 +243,12 @@ test('a provider killed after it acknowledged has the ticket still: the same one
     // the chain is asked anew after a restart: until it has answered nothing is taken on trust
     while (answer === 'E_CHAIN_UNSEEN') answer = await payer.give(1, next)
     assert.is(answer, 'credited')
+    // and it knows what its bond stood behind before
+    const word = (id: string): BondExposure => peer.heard.flatMap(({ message }) => message.kind === 'agreed' && message.agreement === id ? message.exposure ?? [] : [])[0]!
+    const later = word((await propose(peer, agreementOf(peer, await bidOf(peer, payer.provider)))).id)
+    const earlier = word(payer.id)
+    assert.ok(later.sequence > earlier.sequence)
+    assert.ok(earlier.ownWei > 0n && later.totalWei >= later.ownWei + earlier.ownWei, `${later.totalWei} of ${earlier.ownWei} and ${later.ownWei}`)
     await redeemed(context, payer, 2)
   })
 })

@@ -6,18 +6,19 @@ import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ClusterNode } from '../../node/demo/cluster.ts'
 import { separatorOf } from '../../node/chain/index.ts'
-import { nativeHasher } from '../../node/keys/index.ts'
+import { nativeHasher, recoverMoney } from '../../node/keys/index.ts'
+import { acceptanceDigest } from '../../src/documents/acceptance.ts'
 import { ZERO_BYTES32 } from '../../src/documents/agreement.ts'
-import { payerExposure, unacknowledgedExposure } from '../../src/payment/exposure.ts'
+import { exposureConflict, payerExposure, unacknowledgedExposure } from '../../src/payment/exposure.ts'
 import { commitOf, fromWei, isWin, TicketHasher } from '../../src/documents/ticket.ts'
 import { LENDS_NOTHING, MODULES, restart } from '../helpers/cluster.ts'
-import { ETHER, PayWorld } from '../helpers/pay-world.ts'
+import { ETHER, PayWorld, untilBooks } from '../helpers/pay-world.ts'
 import { HandProvider, TERMS } from '../helpers/pay-provider.ts'
 import type { Habits } from '../helpers/pay-provider.ts'
 
 interface Context { world: PayWorld, you: ClusterNode }
 const test = suite<Context>('pay-provider')
-const FLAGS = ['--payment.maxPrepay=10 ether', '--requester.maxProviders=64']
+const FLAGS = ['--payment.maxPrepay=10 ether', '--requester.bidWindow=200 ms', '--requester.maxProviders=64']
 const SPEC = { engine: 'wasm', module: './compute.wasm', args: ['1'], outputs: ['values.bin'], resources: { cores: 1, memory: '64 MiB' } }
 
 test.before(async (context) => {
@@ -33,12 +34,12 @@ test.before(async (context) => {
 test.after(async ({ world }) => { await world.close() })
 
 /** More tasks than slots, so that a provider gets as many slots as it bids for. */
-async function submit({ you }: Context, provider: HandProvider): Promise<string> {
+async function submit({ you }: Pick<Context, 'you'>, provider: HandProvider): Promise<string> {
   const { job } = await you.api.submit({ spec: { ...SPEC, args: [provider.peer.peerId, '{index}'], map: { range: [0, 200] }, limits: { queue: '60 s', run: '60 s', total: '5 m' } }, baseDir: MODULES })
   return job
 }
 
-async function cancelAll({ you }: Context): Promise<void> {
+async function cancelAll({ you }: Pick<Context, 'you'>): Promise<void> {
   for (const { id, state } of await you.api.jobs()) if (state === 'running' || state === 'tendering') await you.api.cancel(id)
 }
 
@@ -161,6 +162,65 @@ test('a bond that stands behind one agreement already stands behind no second on
   } finally {
     await cancelAll(context)
     await provider.leave()
+  }
+})
+
+/** What becomes of this job's proposal to a provider: `active`, or the code of the reason. */
+async function outcome(node: ClusterNode, job: string, provider: HandProvider): Promise<string> {
+  for await (const notice of node.api.events({ job })) if (notice.kind === 'agreement' && notice.peer === provider.peer.peerId && notice.state !== 'proposed') return notice.state === 'active' ? 'active' : notice.code
+  return 'nothing was said'
+}
+
+test('a bond behind agreements with two requesters: who says so is refused by the second, who hides it has signed the proof', async (context) => {
+  const { world, you } = context
+  const her = await world.requester('her', { flags: FLAGS })
+  const providers: HandProvider[] = []
+  /** What becomes of a job of each with a new provider that asks for more than half of its bond. */
+  const engage = async (says: NonNullable<Habits['says']>): Promise<string[]> => {
+    const provider = await HandProvider.arrive(world.chain, { terms: { prepayCapWei: 6n * ETHER / 10n }, says })
+    providers.push(provider)
+    await world.fund([provider.peer.keys.address])
+    const outcomes: string[] = []
+    for (const node of [you, her]) {
+      await provider.peer.network.dial(node.address)
+      outcomes.push(await outcome(node, await submit({ you: node }, provider), provider))
+    }
+    return outcomes
+  }
+  try {
+    assert.equal(await engage((truth) => truth), ['active', 'E_BOND_EXPOSED'])
+    // the next one would be asked to help with what is left of these
+    for (const node of [you, her]) await cancelAll({ you: node })
+    assert.equal(await engage((truth) => ({ ...truth, totalWei: truth.ownWei })), ['active', 'active'])
+    const { address } = providers[1]!.peer.keys
+    const words = await Promise.all([you, her].map(async (node) => (await untilBooks(node, 'its word', ({ senders }) => senders.some(({ providerAddress }) => providerAddress === address))).senders.find(({ providerAddress }) => providerAddress === address)!.acceptance))
+    const evidence = exposureConflict(words, Date.now())
+    assert.ok(evidence)
+    for (const word of [evidence.liar, ...evidence.others]) assert.equal(recoverMoney(acceptanceDigest(nativeHasher, separatorOf(world.chain), word), word.signature), { ok: true, value: address })
+    assert.ok(words.reduce((sum, { ownWei }) => sum + ownWei, 0n) > (await world.broker.holdings(address)).jobBondWei)
+  } finally {
+    for (const node of [you, her]) await cancelAll({ you: node })
+    for (const provider of providers) await provider.leave()
+    await her.kill('SIGTERM')
+  }
+})
+
+test('a provider that hides one agreement from its requester in the next, or says nothing of its bond, is sent away; the proof is kept', async (context) => {
+  const { world, you } = context
+  for (const [says, code] of [[(truth) => ({ ...truth, totalWei: truth.ownWei }), 'E_EXPOSURE_CONFLICT'], [(truth) => ({ ...truth, ownWei: 0n }), 'E_EXPOSURE_UNSAID'], [() => undefined, 'E_EXPOSURE_UNSAID']] satisfies [Habits['says'], string][]) {
+    const provider = await HandProvider.arrive(world.chain, { terms: { prepayCapWei: ETHER / 10n }, says })
+    try {
+      await world.fund([provider.peer.keys.address])
+      await provider.peer.network.dial(you.address)
+      const first = await outcome(you, await submit(context, provider), provider)
+      if (code !== 'E_EXPOSURE_CONFLICT') { assert.is(first, code); continue }
+      assert.is(first, 'active')
+      assert.is(await outcome(you, await submit(context, provider), provider), code)
+      await untilBooks(you, 'the proof', ({ records }) => records.some(([key]) => key === `conflict/${provider.peer.peerId}`))
+    } finally {
+      await cancelAll(context)
+      await provider.leave()
+    }
   }
 })
 

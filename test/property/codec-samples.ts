@@ -55,7 +55,7 @@ const bid: Bid = { v: 1, job: CID_B, round: 0, identity, slots: 4, startMs: 10, 
 const decline: Decline = { v: 1, job: CID_B, round: 0, code: 'E_MEMORY', message: 'needs more memory than is shared', unmet: ['E_MEMORY', 'E_GPU'] }
 const agreement: Agreement = {
   v: 1, job: CID_B, requester: PEER_A, provider: PEER_B, requesterAddress: ADDRESS, providerAddress: ADDRESS, payee: ADDRESS, chainId: 0, contract: ADDRESS, paramsHash: HASH, programRoot: HASH, initialRoot: HASH,
-  meterVersion: 0, attempt: 1, slots: 2, taskPriceWei: 0n, terms: { mode: 'free' }, exposureSequence: 0, exposureWei: 1n, createdWallMs: WALL_MS, expiresWallMs: WALL_MS
+  meterVersion: 0, attempt: 1, slots: 2, taskPriceWei: 0n, terms: { mode: 'free' }, createdWallMs: WALL_MS, expiresWallMs: WALL_MS
 }
 const receipt: Receipt = {
   agreement: HASH, task: 3, attempt: 1, result: { status: 'exited', exitCode: -1, trap: 'E_NONE', content: CID_A, contentBytes: 77 },
@@ -66,7 +66,8 @@ const leases = [{ task: 0, attempt: 0 }, { task: 9999, attempt: 2 }]
 
 const bidMessages: BidMessage[] = [{ kind: 'offer', offer }, { kind: 'bid', bid }, { kind: 'decline', decline }]
 const agreementMessages: AgreementMessage[] = [
-  { kind: 'propose', agreement, identity, leases, signature: SIGNATURE }, { kind: 'agreed', agreement: HASH, signature: SIGNATURE }, { kind: 'refused', agreement: HASH, code: 'E_BUSY', message: '' },
+  { kind: 'propose', agreement, identity, leases, signature: SIGNATURE }, { kind: 'agreed', agreement: HASH, signature: SIGNATURE },
+  { kind: 'agreed', agreement: HASH, lots: [], exposure: { sequence: 1, ownWei: 2n ** 100n, totalWei: 2n ** 127n, expiresWallMs: WALL_MS }, signature: SIGNATURE }, { kind: 'refused', agreement: HASH, code: 'E_BUSY', message: '' },
   { kind: 'close', agreement: HASH, code: 'E_NONE', message: 'done' }, { kind: 'closed', agreement: HASH }
 ]
 const runMessages: RunMessage[] = [

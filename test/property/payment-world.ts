@@ -36,6 +36,7 @@ export const PAYER = moneyAddress(PAYER_KEY)
 export const PROVIDER = moneyAddress(PROVIDER_KEY)
 export const PAYEE = `0x${'cc'.repeat(20)}`
 export const START_WALL_MS = 1_800_000_000_000
+const EXPOSURE = { sequence: 1, ownWei: 0n, totalWei: 0n, expiresWallMs: START_WALL_MS }
 
 /** A unit of 10 s at 1,000 gwei; a ticket pays 70 % of it, and wins one time in four. */
 export const TERMS: PaymentTerms = {
@@ -229,11 +230,11 @@ export class PaymentWorld {
   }
 
   openSender(turn: Turn): Sender {
-    return Sender.open(turn, this.payer.parts, { agreement: AGREEMENT, job: JOB, provider: 'provider', providerAddress: PAYEE, payer: PAYER, payee: PAYEE, terms: this.terms })
+    return Sender.open(turn, this.payer.parts, { agreement: AGREEMENT, job: JOB, provider: 'provider', providerAddress: PAYEE, payer: PAYER, payee: PAYEE, terms: this.terms, acceptance: { agreement: AGREEMENT, provider: PAYEE, requester: PAYER, ...EXPOSURE, signature: '0x' } })
   }
 
   openRecipient(turn: Turn): Recipient {
-    return Recipient.open(turn, this.provider.parts, { agreement: AGREEMENT, job: JOB, requester: 'payer', payer: PAYER, payee: PAYEE, terms: this.terms })
+    return Recipient.open(turn, this.provider.parts, { agreement: AGREEMENT, job: JOB, requester: 'payer', payer: PAYER, payee: PAYEE, terms: this.terms, exposure: EXPOSURE })
   }
 
   get sender(): Sender {

@@ -3,6 +3,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { expectedOf, toWei } from '../../src/documents/ticket.ts'
 import type { JobRecord } from '../../src/job/job.ts'
+import { exposureConflict } from '../../src/payment/exposure.ts'
 import { totalOf } from '../../src/payment/ledger.ts'
 import type { Behaviour } from '../../src/sim/behaviour.ts'
 import { allCheckers } from '../../src/sim/checkers.ts'
@@ -68,6 +69,25 @@ for (const kind of ['claimant', 'unacknowledging', 'redrawer', 'recommitter', 'm
     assert.ok(gwei - acceptedMs <= agreements * (25_000 + 2 * 700), `${gwei} gwei for ${acceptedMs} ms accepted`)
   })
 }
+
+test('a host that puts its one bond behind two requesters is trusted with no more than it by either, and both together can prove it', () => {
+  const base = scenario({ [CHEAT]: { kind: 'overexposer' } })
+  const bondGwei = 100_000
+  const money = { ...RICH, jobBondGwei: bondGwei, maxPrepayGwei: bondGwei }
+  // three jobs at once of two requesters, and no other host
+  const world = new World({
+    ...base, peers: base.peers.map((each, i) => ({ ...each, money, cores: 8, lends: i === CHEAT })),
+    jobs: [0, 2, 0].map((requester, i): JobSpec => ({ ...job, requester, atMs: 2000 + i, tasks: 2, quorum: 1, replicas: 1 }))
+  }, { checkers: allCheckers() })
+  const { violation } = world.run()
+  assert.is(violation, undefined, `${violation?.checker}: ${violation?.message}`)
+  const words = world.computers.flatMap(({ peer: one }) => [...one!.paying.senders.values()].map(({ payment }) => payment.acceptance))
+  const [first, second] = [words.find(({ requester }) => requester === world.computers[0]!.address), words.find(({ requester }) => requester === world.computers[2]!.address)]
+  assert.ok(first !== undefined && second !== undefined, 'it engaged with one of them only')
+  assert.ok(first.ownWei + second.ownWei > BigInt(bondGwei) * 10n ** 9n)
+  assert.ok(exposureConflict([first, second], 0))
+  assert.is(exposureConflict([first], 0), undefined)
+})
 
 const PAYERS: readonly Behaviour[] = [{ kind: 'deadbeat', afterTickets: 10 }, { kind: 'counterfeiter', share: 1 }, { kind: 'double-signer' }, { kind: 'withdrawer', atMs: 1000 }]
 for (const behaviour of PAYERS) {

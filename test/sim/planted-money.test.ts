@@ -124,4 +124,23 @@ plant('a host that forgets in a crash what it credited', 'last words agree', tam
 
 plant('a host that keeps the books of every agreement for ever', 'all settles', { patch: replaced(Earning.prototype, 'forget', { value: () => undefined }) })
 
+/** Every other host has one bond for all, many jobs ask at once, and each takes all of a bond that it is offered. */
+function exposed(seed: number): Scenario {
+  const scenario = payingScenario(seed)
+  const peers = scenario.peers.map((peer, i) => ({ ...peer, lends: true, behaviour: { kind: i % 2 === 0 ? 'honest' as const : 'overexposer' as const }, money: RICH }))
+  return { ...scenario, peers, faults: [], jobs: scenario.jobs.flatMap((job) => [job, { ...job, atMs: job.atMs + 50 }]).map((job) => ({ ...job, atMs: 1000 + job.atMs % 500, requester: 2 * (job.requester >> 1) })), ...scenario.payment === undefined ? {} : { payment: { ...scenario.payment, bondShares: 1, coreHourGwei: 3_600_000 } } }
+}
+
+plant('a host that forgets what its bond stands behind', 'bonds are counted', { scenario: exposed, patch: replaced(Recipient.prototype, 'exposedWei', { value: () => 0n }) })
+
+plant('a host that gives all its agreements one number', 'bonds are counted', tampered((step) => ({
+  ...step,
+  effects: step.effects.map((effect) => effect.kind === 'send' && effect.message.kind === 'agreed' && effect.message.exposure !== undefined ? { ...effect, message: { ...effect.message, exposure: { ...effect.message.exposure, sequence: 7 } } } : effect)
+})))
+
+plant('a requester that takes any word of a bond', 'bonds are counted', { scenario: exposed, patch: () => {
+  const undo = [replaced(Paying.prototype, 'doubts', { value: () => undefined })(), replaced(Paying.prototype, 'distrusts', { value: () => undefined })()]
+  return () => { for (const each of undo) each() }
+} })
+
 test.run()

@@ -7,6 +7,7 @@ import { AbiCoder, keccak256, TypedDataEncoder, verifyTypedData, Wallet } from '
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { safeEncode } from 'zod'
+import { acceptanceDigest } from '../../src/documents/acceptance.ts'
 import { domainSeparator } from '../../src/codec/eip712.ts'
 import { toHex } from '../../src/codec/hasher.ts'
 import { Turn } from '../../src/core/turn.ts'
@@ -155,6 +156,13 @@ test('states, statements and refunds hash as the contract and ethers do', () => 
   assert.is(toHex(refundDigest(nativeHasher, SEPARATOR, refund)), TypedDataEncoder.hash(DOMAIN, {
     Refund: [{ name: 'agreement', type: 'bytes32' }, { name: 'provider', type: 'address' }, { name: 'requester', type: 'address' }, { name: 'amount', type: 'uint128' }, { name: 'expiry', type: 'uint64' }]
   }, refund))
+})
+
+test('what a provider accepts hashes as ethers does', () => {
+  const acceptance = { agreement: hex(32), provider: hex(20), requester: hex(20), sequence: 1_800_000_000_000, ownWei: bits(96), totalWei: bits(128), expiresWallMs: 1_800_000_600_000 }
+  assert.is(toHex(acceptanceDigest(nativeHasher, SEPARATOR, acceptance)), TypedDataEncoder.hash(DOMAIN, {
+    Acceptance: [{ name: 'agreement', type: 'bytes32' }, { name: 'provider', type: 'address' }, { name: 'requester', type: 'address' }, { name: 'sequence', type: 'uint64' }, { name: 'own', type: 'uint128' }, { name: 'total', type: 'uint128' }, { name: 'expiresAt', type: 'uint64' }]
+  }, { ...acceptance, own: acceptance.ownWei, total: acceptance.totalWei, expiresAt: acceptance.expiresWallMs }))
 })
 
 test('tickets signed here verify with ethers, and the other way round; any change of a field does not', async () => {

@@ -86,6 +86,7 @@ export const ERROR_FAMILIES: readonly ErrorFamily[] = [
   { prefix: 'E_TICKET_', means: 'A payment ticket was refused' },
   { prefix: 'E_DEPOSIT_', means: 'The deposit does not cover what a job would be paid: `fund` adds to it' },
   { prefix: 'E_UNPAID', means: 'A provider was not paid for what it had worked, so it stopped: `wallet` and `doctor` say whether the deposit, the caps or the chain are why' },
+  { prefix: 'E_EXPOSURE_', means: 'A provider did not say what its bond stands behind, or signed two accounts of it that cannot both be true: it is left alone until those have expired' },
   { prefix: 'E_BOND_', means: 'A provider asks for money ahead of its results, and its bond does not stand behind that' },
   { prefix: 'E_BUDGET_', means: 'A spending limit is reached: the job\'s priceCap, or one of `caps`' },
   { prefix: 'E_COMMIT_', means: 'The number behind a payment ticket does not fit what was agreed' },

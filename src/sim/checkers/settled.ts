@@ -6,8 +6,8 @@ import { horizonMs, RICH } from '../scenario.ts'
 import type { JobSpec, PeerSpec, Scenario } from '../scenario.ts'
 
 /** Kinds of records that may outlive all work. */
-/** What was paid stays until its job is forgotten. */
-const MAY_STAY = ['job/', 'task/', 'peer/', 'guest/', 'pay/', 'spent/', 'spend/']
+/** What was paid stays until its job is forgotten; a host's last number and evidence against others stay for ever. */
+const MAY_STAY = ['job/', 'task/', 'peer/', 'guest/', 'pay/', 'spent/', 'spend/', 'exposure/', 'conflict/']
 /** A healed network needs this long for any job of a random world. */
 const ENOUGH_MS = 6 * 60_000
 /** A run takes up to this many times its job's usual time. */
