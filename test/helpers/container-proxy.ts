@@ -79,15 +79,16 @@ export const echo = (socket: Socket): void => { socket.pipe(socket) }
 
 export class RawClient {
   readonly socket: Socket
+  errorCode: string | undefined
   #text = ''
   #isClosed = false
   #wake: (() => void) | undefined
 
   constructor(socketPath: string) {
-    this.socket = connect({ path: socketPath, allowHalfOpen: true })
+    this.socket = connect(socketPath)
     this.socket.setEncoding('latin1')
     this.socket.on('data', (chunk: string) => { this.#text += chunk; this.#wake?.() })
-    this.socket.on('error', () => undefined)
+    this.socket.on('error', (err: NodeJS.ErrnoException) => { this.errorCode = err.code })
     this.socket.on('close', () => { this.#isClosed = true; this.#wake?.() })
   }
 
@@ -103,7 +104,6 @@ export class RawClient {
 
   /** All that came, once the other side has closed. */
   async closed(): Promise<string> {
-    this.socket.once('end', () => { this.socket.end() })
     while (!this.#isClosed) await new Promise<void>((resolve) => { this.#wake = resolve })
     return this.#text
   }

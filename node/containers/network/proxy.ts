@@ -167,6 +167,8 @@ export class ContainerProxy {
 
   async #connect(request: IncomingMessage, client: Duplex, head: Buffer): Promise<void> {
     clearTimeout(this.#clients.get(client))
+    // at once: a job that has said all and closed its half would otherwise have ended before there is a tunnel
+    if (head.length > 0) client.unshift(head)
     const authority = request.url ?? ''
     const reject = (code: NetCode): void => { this.#refuse(client, code, authority) }
     const { signal } = this.#ending
@@ -183,10 +185,10 @@ export class ContainerProxy {
     if (reachable.length === 0) return reject('E_NET_ADDRESS')
     const server = await dial(reachable, decision.port, signal)
     if (server === undefined) return reject('E_NET_CONNECT')
-    await this.#tunnel(client, server, head, authority)
+    await this.#tunnel(client, server, authority)
   }
 
-  async #tunnel(client: Duplex, server: Socket, head: Buffer, authority: string): Promise<void> {
+  async #tunnel(client: Duplex, server: Socket, authority: string): Promise<void> {
     // the job may have gone while its server was looked for, or its network may have ended
     if (client.destroyed || this.#meter.isSpent || this.#ending.signal.aborted) {
       server.destroy()
@@ -195,7 +197,6 @@ export class ContainerProxy {
     }
     this.#tunnels++
     client.write('HTTP/1.1 200 Connection established\r\n\r\n')
-    if (head.length > 0) client.unshift(head)
     await joinEnds(client, server, this.#meter, this.#options.seams?.idleTimeoutMs ?? IDLE_TIMEOUT_MS, () => { this.#tell('E_NET_IDLE', authority) })
   }
 

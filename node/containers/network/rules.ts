@@ -72,7 +72,8 @@ export class NetworkRules {
     const port = readPort(portText)
     const name = readName(hostText)
     if (name.kind === 'address') return { ok: false, code: 'E_NET_LITERAL' }
-    if (name.kind === 'unfit' || port === undefined) return { ok: false, code: name.kind === 'name' || hostText === '' || UNFIT.test(hostText) ? 'E_NET_REQUEST' : 'E_NET_DOMAIN' }
+    if (port === undefined || hostText === '' || UNFIT.test(hostText)) return { ok: false, code: 'E_NET_REQUEST' }
+    if (name.kind === 'unfit') return { ok: false, code: 'E_NET_DOMAIN' }
     const { host } = name
     const fitting = this.#rules.filter((rule) => rule.isWildcard ? host.endsWith(`.${rule.host}`) : host === rule.host)
     if (fitting.length === 0) return { ok: false, code: 'E_NET_DOMAIN' }
