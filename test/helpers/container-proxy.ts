@@ -1,4 +1,5 @@
 /** A proxy of a container with what it needs around it: a private folder, servers of this PC behind it, and a client that says exactly what it is told. */
+import { createSocket } from 'node:dgram'
 import { mkdtemp, rm } from 'node:fs/promises'
 import { connect, createServer, type Server, type Socket } from 'node:net'
 import { tmpdir } from 'node:os'
@@ -51,7 +52,7 @@ export async function openProxy(options: Partial<ContainerProxyOptions> = {}): P
 export interface LocalServer extends AsyncDisposable { port: number, server: Server, seen: () => number }
 
 /** A TCP server on 127.0.0.1 that keeps its half of a connection open until `serve` ends it. */
-export async function listen(serve: (socket: Socket) => void, host = '127.0.0.1'): Promise<LocalServer> {
+export async function listen(serve: (socket: Socket) => void, host = '127.0.0.1', port = 0): Promise<LocalServer> {
   const sockets = new Set<Socket>()
   let seen = 0
   const server = createServer({ allowHalfOpen: true }, (socket) => {
@@ -61,7 +62,7 @@ export async function listen(serve: (socket: Socket) => void, host = '127.0.0.1'
     socket.on('close', () => { sockets.delete(socket) })
     serve(socket)
   })
-  await new Promise<void>((resolve) => { server.listen(0, host, resolve) })
+  await new Promise<void>((resolve) => { server.listen(port, host, resolve) })
   const address = server.address()
   return {
     port: typeof address === 'object' && address !== null ? address.port : 0,
@@ -121,4 +122,35 @@ export const connectTo = (target: string): string => `CONNECT ${target} HTTP/1.1
 /** The code in a refusal's answer, or the status of another. */
 export function answerOf(text: string): string {
   return /^X-Hearth-Code: (\S+)/m.exec(text)?.[1] ?? /^HTTP\/1\.1 (\d+)/.exec(text)?.[1] ?? 'nothing'
+}
+
+export interface NameServer extends AsyncDisposable { address: string, asked: string[] }
+
+/** A name server on this PC. `answer` gives the IPv4 addresses for a name, or undefined for silence; there are no others. */
+export async function serveNames(answer: (name: string) => string[] | undefined): Promise<NameServer> {
+  const socket = createSocket('udp4')
+  const asked: string[] = []
+  socket.on('message', (query, from) => {
+    const labels: string[] = []
+    let at = 12
+    for (let length = query[at] ?? 0; length > 0; length = query[at] ?? 0) {
+      labels.push(query.toString('latin1', at + 1, at + 1 + length))
+      at += 1 + length
+    }
+    const name = labels.join('.').toLowerCase()
+    const isV4 = query.readUInt16BE(at + 1) === 1
+    if (isV4) asked.push(name)
+    const found = answer(name)
+    if (found === undefined) return
+    const addresses = isV4 ? found : []
+    const header = Buffer.from(query.subarray(0, 12))
+    header.writeUInt16BE(0x8180, 2)
+    header.writeUInt16BE(addresses.length, 6)
+    header.writeUInt32BE(0, 8)
+    // a pointer to the question's name, type A, class IN, a lifetime of 0 s, 4 bytes
+    const records = addresses.map((address) => Buffer.from([0xc0, 12, 0, 1, 0, 1, 0, 0, 0, 0, 0, 4, ...address.split('.').map(Number)]))
+    socket.send(Buffer.concat([header, query.subarray(12, at + 5), ...records]), from.port, from.address)
+  })
+  await new Promise<void>((resolve) => { socket.bind(0, '127.0.0.1', resolve) })
+  return { address: `127.0.0.1:${socket.address().port}`, asked, [Symbol.asyncDispose]: () => new Promise((resolve) => { socket.close(() => { resolve() }) }) }
 }

@@ -7,7 +7,8 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { CONNECTIONS_BURST, MAX_CONNECTIONS, MAX_HEADER_BYTES, MAX_REFUSALS } from '../../node/containers/network/limits.ts'
 import { ContainerProxy } from '../../node/containers/network/proxy.ts'
-import { answerOf, ask, connectTo, echo, listen, openProxy, RawClient, REACHABLE } from '../helpers/container-proxy.ts'
+import { resolveByDns } from '../../node/containers/network/resolve.ts'
+import { answerOf, ask, connectTo, echo, listen, openProxy, RawClient, REACHABLE, serveNames } from '../helpers/container-proxy.ts'
 
 const ESTABLISHED = 'HTTP/1.1 200 Connection established\r\n\r\n'
 const allowPort = (port: number): string[] => [REACHABLE, `${REACHABLE}:${port}`]
@@ -147,13 +148,14 @@ test('without the check of addresses the same name reaches a server of the host:
 
 test('a name that changes its address after the check is connected to where it was checked', async () => {
   await using good = await listen((socket) => { socket.end('good') })
-  // the same port on another address of the host: what a second look at the name would reach
-  let asked = 0
-  const resolve = async (): Promise<string[]> => asked++ === 0 ? ['127.0.0.1'] : ['127.0.0.2']
-  await using world = await openProxy({ allow: allowPort(good.port), seams: { resolve } })
+  // what a second look at the name would give
+  await using bad = await listen((socket) => { socket.end('bad') }, '127.0.0.2', good.port)
+  await using names = await serveNames((name) => name !== REACHABLE ? [] : names.asked.length <= 1 ? ['127.0.0.1'] : ['127.0.0.2'])
+  await using world = await openProxy({ allow: allowPort(good.port), seams: { resolve: resolveByDns([names.address]) } })
   assert.is(await ask(world.proxy, connectTo(`${REACHABLE}:${good.port}`)), `${ESTABLISHED}good`)
-  assert.is(asked, 1)
+  assert.equal(names.asked, [REACHABLE])
   assert.is(answerOf(await ask(world.proxy, connectTo(`${REACHABLE}:${good.port}`))), 'E_NET_ADDRESS')
+  assert.is(bad.seen(), 0)
 })
 
 test('of several addresses only those that pass the check are tried', async () => {
@@ -165,12 +167,24 @@ test('of several addresses only those that pass the check are tried', async () =
   assert.is(bad.seen(), 0)
 })
 
-test('names of the host\'s own hosts file are not resolved', async () => {
-  await using server = await listen(echo)
-  // every hosts file has localhost; a resolver that reads it would answer with 127.0.0.1
-  await using world = await openProxy({ allow: [`localhost.localdomain:${server.port}`, `ip6-localhost.localdomain:${server.port}`], seams: { resolve: undefined as never } })
-  assert.is(answerOf(await ask(world.proxy, connectTo(`localhost.localdomain:${server.port}`))), 'E_NET_RESOLVE')
-  assert.is(server.seen(), 0)
+test('names are asked of name servers, never of the hosts file, and as they stand', async () => {
+  await using names = await serveNames((name) => name === 'localhost' || name === 'two.example.org' ? ['81.2.69.142', '81.2.69.143'] : [])
+  const resolve = resolveByDns([names.address])
+  const { signal } = new AbortController()
+  assert.equal(await resolve('localhost', signal), ['81.2.69.142', '81.2.69.143'])
+  assert.equal(await resolve('two.example.org', signal), ['81.2.69.142', '81.2.69.143'])
+  assert.equal(await resolve('two', signal), [])
+  assert.equal(names.asked, ['localhost', 'two.example.org', 'two'])
+})
+
+test('name servers that do not answer are not waited for when the run ends', async () => {
+  const { promise: isAsked, resolve: onAsked } = Promise.withResolvers<void>()
+  await using names = await serveNames(() => { onAsked(); return undefined })
+  const ending = new AbortController()
+  const found = resolveByDns([names.address])('slow.example.org', ending.signal)
+  await isAsked
+  ending.abort()
+  assert.equal(await found, [])
 })
 
 test('a name without an answer and a server that refuses are told apart', async () => {

@@ -179,7 +179,7 @@ export class ContainerProxy {
     if (!decision.ok) return reject(decision.code)
     const paceMs = this.#tunnelPace.take(performance.now())
     if (paceMs > 0) await wait(paceMs, undefined, { signal })
-    const addresses = await (this.#options.seams?.resolve ?? resolveByDns)(decision.host, signal)
+    const addresses = await (this.#options.seams?.resolve ?? resolveByDns())(decision.host, signal)
     if (addresses.length === 0) return reject('E_NET_RESOLVE')
     const reachable = addresses.filter((address) => this.#mayReach(address))
     if (reachable.length === 0) return reject('E_NET_ADDRESS')

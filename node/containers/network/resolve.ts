@@ -13,21 +13,24 @@ function interleave(first: string[], second: string[]): string[] {
 }
 
 /**
- * Asks the name servers of this host. Not `dns.lookup`: that reads /etc/hosts and search domains, so that a job would hear of
- * the owner's own names, and its slow answers hold the threads that the node's files need too.
+ * Asks the name servers of this host, or `servers` (as `address:port`). Not `dns.lookup`: that reads /etc/hosts and search
+ * domains, so that a job would hear of the owner's own names, and its slow answers hold the threads that the node's files need too.
  */
-export const resolveByDns: Resolve = async (host, signal) => {
-  // made anew each time: the host's name servers change with its network, and `cancel` ends all that one resolver asks
-  const resolver = new Resolver({ timeout: TRY_TIMEOUT_MS, tries: 2 })
-  const cancel = (): void => { resolver.cancel() }
-  const timer = setTimeout(cancel, RESOLVE_TIMEOUT_MS)
-  signal.addEventListener('abort', cancel, { once: true })
-  try {
+export function resolveByDns(servers?: readonly string[]): Resolve {
+  return async (host, signal) => {
+    // made anew each time: the host's name servers change with its network, and `cancel` ends all that one resolver asks
+    const resolver = new Resolver({ timeout: TRY_TIMEOUT_MS, tries: 2 })
+    if (servers !== undefined) resolver.setServers(servers)
+    const cancel = (): void => { resolver.cancel() }
+    const timer = setTimeout(cancel, RESOLVE_TIMEOUT_MS)
+    signal.addEventListener('abort', cancel, { once: true })
     const none = (): string[] => []
-    const [v4, v6] = await Promise.all([resolver.resolve4(host).catch(none), resolver.resolve6(host).catch(none)])
-    return interleave(v4, v6).slice(0, MAX_ADDRESSES)
-  } finally {
-    clearTimeout(timer)
-    signal.removeEventListener('abort', cancel)
+    try {
+      const [v4, v6] = await Promise.all([resolver.resolve4(host).catch(none), resolver.resolve6(host).catch(none)])
+      return interleave(v4, v6).slice(0, MAX_ADDRESSES)
+    } finally {
+      clearTimeout(timer)
+      signal.removeEventListener('abort', cancel)
+    }
   }
 }
