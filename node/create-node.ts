@@ -91,7 +91,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   peer.restore(await store.load())
   await dropLeftovers(content, (job) => peer.requesting.jobs.has(job))
 
-  const network = await createNetwork({ keys, options: networkOf(config, options.version), region: share.get().region, dataDir, separator: self.separator, chainId: self.chainId, contract: self.contract, agreementOf: (id) => peer.agreement(id), payPartiesOf: (id) => peer.payParties(id), screenTicket: (message) => peer.screensTicket(message, systemNow()) })
+  const network = await createNetwork({ keys, options: networkOf(config, options.version), region: share.get().region, dataDir, separator: self.separator, chainId: self.chainId, contract: self.contract, agreementOf: (id) => peer.agreement(id), payPartiesOf: (id) => peer.payParties(id), ticketRefusal: (message) => peer.ticketRefusal(message, systemNow()) })
   network.setAd(() => undefined)
   const access = new Access(peer)
   const transfer = await openTransfer({ streams: network.streams, store: content, mayRead: (request) => access.mayRead(request), uploadBytesPerSecond: share.get().uploadBytesPerSecond, onMisconduct: (from, code, message) => { network.report(from, refuse(code, message)) } })

@@ -32,6 +32,8 @@ export interface Habits {
   secret?: (index: number, provider: HandProvider) => Uint8Array
   /** Whether it says that a ticket came. */
   acknowledges?: boolean
+  /** Of the commits that it offers; nearly all the life of a ticket by default. */
+  expirySec?: number
 }
 
 export class HandProvider {
@@ -41,21 +43,21 @@ export class HandProvider {
   readonly tickets: PayMessageOf<'ticket'>[] = []
   readonly leases: LeaseRef[] = []
   acknowledges: boolean
+  expirySec: number
   #agreement: Agreement | undefined
   #id: string | undefined
   #sequence = 0
   readonly #engaged = Promise.withResolvers<void>()
   readonly #slots: number
   readonly #secret: (index: number, provider: HandProvider) => Uint8Array
-  readonly #expirySec: number
 
-  private constructor(peer: HandPeer, { terms = {}, slots = 1, secret = () => randomBytes(32), acknowledges = true }: Habits) {
+  private constructor(peer: HandPeer, { terms = {}, slots = 1, secret = () => randomBytes(32), acknowledges = true, expirySec }: Habits) {
     this.peer = peer
     this.terms = { ...TERMS, ...terms }
     this.#slots = slots
     this.acknowledges = acknowledges
     this.#secret = secret
-    this.#expirySec = Math.floor(Date.now() / SECOND_MS) + this.terms.ticketLifeSec - 60
+    this.expirySec = expirySec ?? Math.floor(Date.now() / SECOND_MS) + this.terms.ticketLifeSec - 60
     peer.network.onOffer((offer) => { void this.#bid(offer) })
     peer.network.setAd(() => adFields({ free: { ...HARDWARE, gpus: 0 } }))
     peer.network.setMarkets([{ engine: 'wasm', hardware: 'cpu', region: 'any' }])
@@ -97,6 +99,7 @@ export class HandProvider {
   }
 
   async engaged(): Promise<void> {
+    await this.peer.until('an agreement', () => this.#id !== undefined)
     await this.#engaged.promise
   }
 
@@ -119,7 +122,7 @@ export class HandProvider {
 
   /** Commits from `first` on. */
   lots(first: number, count: number = this.terms.openCommits): MessageOf<'credit'>['lots'] {
-    return [{ first, expirySec: this.#expirySec, commits: Array.from({ length: count }, (_, i) => this.commit(first + i)) }]
+    return [{ first, expirySec: this.expirySec, commits: Array.from({ length: count }, (_, i) => this.commit(first + i)) }]
   }
 
   commit(index: number): string {
@@ -135,7 +138,7 @@ export class HandProvider {
   expected(index: number, commit: string, salt: string): Ticket {
     const { agreement: { requesterAddress: payer, payee, job } } = this
     const { faceValueWei, winProb } = this.terms
-    return { payer, payee, faceValueWei, winProb, expirySec: this.#expirySec, commit, salt, context: contextOf(nativeHasher, jobDigest(job), this.id, index) }
+    return { payer, payee, faceValueWei, winProb, expirySec: this.expirySec, commit, salt, context: contextOf(nativeHasher, jobDigest(job), this.id, index) }
   }
 
   /** Those of the tickets that it was given that won. */
