@@ -1,6 +1,7 @@
 import { documentCid } from '../../src/codec/hasher.ts'
 import { arePathsApart, jobCodec, safePath } from '../../src/documents/job.ts'
 import type { ContentInput, JobDocument } from '../../src/documents/job.ts'
+import type { Secret } from '../../src/documents/secrets.ts'
 import { HearthError, invariant } from '../../src/errors.ts'
 import type { JobSpec } from '../../src/job/spec.ts'
 import type { Source } from '../../src/job/spec-fields.ts'
@@ -14,7 +15,6 @@ import { locate } from './local-source.ts'
 import type { Local } from './local-source.ts'
 import { resolvePlacement } from './provider-sets.ts'
 import { locateSecret, readSecret } from './secrets.ts'
-import type { Secret } from './secrets.ts'
 
 export interface ResolveRequest {
   spec: JobSpec

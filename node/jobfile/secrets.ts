@@ -1,14 +1,10 @@
 import { open } from 'node:fs/promises'
+import { MAX_SECRET_BYTES } from '../../src/documents/secrets.ts'
+import type { Secret } from '../../src/documents/secrets.ts'
 import { HearthError } from '../../src/errors.ts'
-import { formatSize, KIB } from '../../src/units.ts'
+import { formatSize } from '../../src/units.ts'
 import { locate } from './local-source.ts'
 import type { Local } from './local-source.ts'
-
-/** What only the hosts of a job are given, and no document or content holds. */
-export interface Secret { name: string, bytes: Uint8Array }
-
-/** Tokens and keys; what is larger is an input. */
-export const MAX_SECRET_BYTES = 16 * KIB
 
 export async function locateSecret(name: string, path: string, baseDir: string): Promise<Local> {
   const local = await locate(path, baseDir, { key: `secrets.${name}`, kind: 'file' })

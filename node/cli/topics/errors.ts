@@ -57,6 +57,7 @@ export const ERROR_FAMILIES: readonly ErrorFamily[] = [
   { prefix: 'E_READER_', means: 'A peer that fetched content from here broke the protocol' },
   { prefix: 'E_LOG_', means: 'The output of a run: it is not yours, too large, or no longer there' },
   { prefix: 'E_MODULE_', means: 'The WebAssembly module is malformed, or uses what no host runs' },
+  { prefix: 'E_SECRET_', means: 'The secrets of a job: its requester did not hand them over' },
   { prefix: 'E_IMAGE_', means: 'A container image: on no list of that host, denied by it, malformed, or not to be had' },
   { prefix: 'E_CONTAINER_', means: 'A container could not run here as it must, or was ended: the message says why' },
   { prefix: 'E_ENGINE_', means: 'The container engine (Docker, Podman): not there, too old, or it failed' },
