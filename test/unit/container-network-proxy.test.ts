@@ -367,7 +367,7 @@ test('only this user gets to the socket on the host, and any user through the mo
   assert.is(await mode(`${mounted}/relay`), 0o555)
   assert.ok((await stat(`${mounted}/relay`)).size > 1_000)
   assert.equal(mounts, [{ hostPath: mounted, containerPath: '/run/hearth', isReadOnly: true }])
-  assert.equal([entrypointPrefix, pids], [['/run/hearth/relay'], 1])
+  assert.equal([entrypointPrefix, pids], [['/run/hearth/relay'], 2])
   assert.equal(Object.keys(env).sort(), ['HTTPS_PROXY', 'HTTP_PROXY', 'NO_PROXY', 'http_proxy', 'https_proxy', 'no_proxy'])
   assert.is(env['https_proxy'], 'http://127.0.0.1:3128')
 })

@@ -2,8 +2,8 @@
 export const CONTAINER_DIR = '/run/hearth'
 /** Where the relay listens in the container's own network namespace (relay/relay.c). */
 export const RELAY_ADDRESS = '127.0.0.1:3128'
-/** Processes that the relay adds to a container; part of its pids limit. */
-export const RELAY_PIDS = 1
+/** Processes that the relay adds to a container: one that stays, and one that is gone before the job begins. Part of its pids limit. */
+export const RELAY_PIDS = 2
 
 /** Ports of a domain that is declared without one: TLS, and the plain kind that TLS upgrades from. */
 export const DEFAULT_PORTS: readonly number[] = [443, 80]

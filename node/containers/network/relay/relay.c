@@ -20,9 +20,9 @@ typedef unsigned long u64;
 #define LISTEN_PORT 3128
 #endif
 
-/* As many as the proxy takes (MAX_CONNECTIONS in ../limits.ts); more wait in the listener's queue. */
+/* As many as the proxy takes (MAX_CONNECTIONS in ../limits.ts); more wait in the listener's queue, beyond which some are reset. */
 #define MAX_PAIRS 128
-#define BACKLOG 128
+#define BACKLOG 2048
 /* Each way of each pair; touched only when used, so an idle relay holds few pages. */
 #define BUFFER_BYTES 16384
 /* Longest path that is tried for COMMAND; Linux allows no longer one. */
