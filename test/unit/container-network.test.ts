@@ -2,7 +2,6 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { isPublicAddress, mayReach } from '../../node/containers/network/addresses.ts'
-import { relayArch } from '../../node/containers/network/attachment.ts'
 import { MAX_RULES, MAX_TARGET_CHARS } from '../../node/containers/network/limits.ts'
 import { Pace } from '../../node/containers/network/pace.ts'
 import { refusal } from '../../node/containers/network/refusal.ts'
@@ -120,11 +119,6 @@ test('a pace gives its burst at once, then one at a time, and never saves up mor
   const pace = new Pace(3, 10, 0)
   assert.equal([0, 0, 0, 0, 0].map((nowMs) => pace.take(nowMs)), [0, 0, 0, 100, 200])
   assert.equal([10_000, 10_000, 10_000, 10_000].map((nowMs) => pace.take(nowMs)), [0, 0, 0, 100])
-})
-
-test('processors are known under the names that engines and Node use', () => {
-  assert.equal(['x64', 'x86_64', 'amd64', 'arm64', 'aarch64'].map(relayArch), ['x64', 'x64', 'x64', 'arm64', 'arm64'])
-  assert.throws(() => relayArch('riscv64'), (err: { code: string }) => err.code === 'E_NET_ARCH')
 })
 
 test.run()

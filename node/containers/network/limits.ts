@@ -1,4 +1,4 @@
-/** Where a run's private directory appears in its container. The relay's binary knows it too (relay/relay.c). */
+/** Where the socket's folder appears in the container. The relay's binary knows it too (relay/relay.c). */
 export const CONTAINER_DIR = '/run/hearth'
 /** Where the relay listens in the container's own network namespace (relay/relay.c). */
 export const RELAY_ADDRESS = '127.0.0.1:3128'

@@ -5,12 +5,12 @@ import type { Duplex } from 'node:stream'
 import { setTimeout as wait } from 'node:timers/promises'
 import { HearthError } from '../../../src/errors.ts'
 import { mayReach } from './addresses.ts'
-import { attachmentOf, makeNetworkDir, relayArch, type NetworkAttachment, type NetworkDir } from './attachment.ts'
-import { CONNECTIONS_BURST, CONNECTIONS_PER_S, HEADER_TIMEOUT_MS, IDLE_TIMEOUT_MS, MAX_CONNECTIONS, MAX_HEADER_BYTES, MAX_REFUSALS, TUNNELS_BURST, TUNNELS_PER_S } from './limits.ts'
+import { CONNECTIONS_BURST, CONNECTIONS_PER_S, HEADER_TIMEOUT_MS, IDLE_TIMEOUT_MS, MAX_CONNECTIONS, MAX_HEADER_BYTES, MAX_REFUSALS, RELAY_ADDRESS, TUNNELS_BURST, TUNNELS_PER_S } from './limits.ts'
 import { Pace } from './pace.ts'
 import { refusal, refusalAnswer, type NetCode, type NetRefusal } from './refusal.ts'
 import { resolveByDns, type Resolve } from './resolve.ts'
 import { NetworkRules } from './rules.ts'
+import { makeSocketDir, type SocketDir } from './socket-dir.ts'
 import { TrafficMeter, type Traffic } from './traffic.ts'
 import { dial, joinEnds } from './tunnel.ts'
 
@@ -28,10 +28,8 @@ export interface ContainerProxyOptions {
   allow: readonly string[]
   /** Both ways together, of the whole run. */
   maxBytes: number
-  /** A private folder of the node (mode 0700), not on a file system mounted noexec. The proxy makes one of its own in it. */
+  /** A folder of the node's on this PC; the proxy makes one of its own in it. What a killed node left there may be removed. */
   parentDir: string
-  /** Of the engine's machine, such as `x86_64`. By default this process's. */
-  arch?: string
   /** Addresses of the owner that no interface shows, such as the router's public side. */
   ownAddresses?: () => readonly string[]
   /** Something was refused or ended. Each pair of code and target is told once, and at most `MAX_REFUSALS` of them. */
@@ -48,6 +46,20 @@ export interface NetworkUsage extends Traffic {
   isSpent: boolean
 }
 
+/** The `network` of a container's spec. */
+export interface NetworkAttachment {
+  /** A folder of this host with the socket in it, which the container must see read-only at `CONTAINER_DIR`. */
+  socketDir: string
+  /** Variables that lead programs to the relay. */
+  env: Readonly<Record<string, string>>
+}
+
+/** Programs differ in which spelling they read. */
+const ENV: Readonly<Record<string, string>> = Object.fromEntries([
+  ...['HTTP_PROXY', 'HTTPS_PROXY', 'http_proxy', 'https_proxy'].map((name) => [name, `http://${RELAY_ADDRESS}`]),
+  ...['NO_PROXY', 'no_proxy'].map((name) => [name, 'localhost,127.0.0.1,::1'])
+])
+
 /**
  * The network of one run: a unix socket in a folder that the run's container sees, behind which HTTP CONNECT leads to the
  * declared domains and nowhere else. The name is resolved here, once, and the address that passed the check is the one connected
@@ -55,15 +67,14 @@ export interface NetworkUsage extends Traffic {
  *
  * ```ts
  * const proxy = await ContainerProxy.open({ allow: ['example.org'], maxBytes: 2 ** 30, parentDir, onRefused: (refusal) => { … } })
- * const { mounts, entrypointPrefix, env, pids } = proxy.attachment()
- * // … the run …
+ * const result = await sandbox.run({ ...spec, network: proxy.attachment() }, handlers)
  * await proxy.close()
  * ```
  */
 export class ContainerProxy {
   readonly #rules: NetworkRules
   readonly #options: ContainerProxyOptions
-  readonly #dir: NetworkDir
+  readonly #dir: SocketDir
   readonly #server: Server
   readonly #meter: TrafficMeter
   /** Connections of the job, each with the deadline of its request. */
@@ -77,7 +88,7 @@ export class ContainerProxy {
   #refused = 0
   #isFlooded = false
 
-  private constructor(options: ContainerProxyOptions, rules: NetworkRules, dir: NetworkDir) {
+  private constructor(options: ContainerProxyOptions, rules: NetworkRules, dir: SocketDir) {
     this.#options = options
     this.#rules = rules
     this.#dir = dir
@@ -85,11 +96,11 @@ export class ContainerProxy {
     this.#server = this.#makeServer()
   }
 
-  /** Throws `E_NET_ALLOW` for domains that cannot be meant, `E_NET_ARCH` without a relay, `E_NET_SOCKET` for a path too long. */
+  /** Throws `E_NET_ALLOW` for domains that cannot be meant, `E_NET_SOCKET` for a path too long. */
   static async open(options: ContainerProxyOptions): Promise<ContainerProxy> {
     const rules = NetworkRules.parse(options.allow)
     if (!Number.isSafeInteger(options.maxBytes) || options.maxBytes < 0) throw new HearthError('E_NET_ALLOW', `network.max is ${options.maxBytes} bytes`, 'Write a size, such as "100 MiB"')
-    const dir = await makeNetworkDir(options.parentDir, relayArch(options.arch ?? process.arch))
+    const dir = await makeSocketDir(options.parentDir)
     const proxy = new ContainerProxy(options, rules, dir)
     try {
       await proxy.#listen()
@@ -100,9 +111,9 @@ export class ContainerProxy {
     return proxy
   }
 
-  /** What the container needs; the same at each call. */
+  /** What the container needs of this proxy. The relay that leads to its socket is among the container's own tools. */
   attachment(): NetworkAttachment {
-    return attachmentOf(this.#dir)
+    return { socketDir: this.#dir.mountedDir, env: ENV }
   }
 
   /** The socket as this host sees it. */
