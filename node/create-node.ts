@@ -48,7 +48,8 @@ import { Drain } from './service/drain.ts'
 import { RecordStore } from './store/record-store.ts'
 import { InlineResults } from './work/inline-results.ts'
 import { LogHub } from './work/log-hub.ts'
-import { openSandbox } from './work/sandbox-port.ts'
+import { lyingEngine } from './work/misbehave.ts'
+import { openWasmEngine } from './work/wasm-engine.ts'
 import { openTransfer } from './work/transfer.ts'
 import type { OpenTransfer } from './work/transfer.ts'
 import { Worker } from './work/worker.ts'
@@ -100,7 +101,8 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   const transfer = await openTransfer({ streams: network.streams, store: content, mayRead: (request) => access.mayRead(request), uploadBytesPerSecond: share.get().uploadBytesPerSecond, onMisconduct: (from, code, message) => { network.report(from, refuse(code, message)) } })
   const secretProtocol = new SecretProtocol({ network: network.streams, source: async (from, request) => await jobSecrets.give(peer, from, request), onRefused: (from, refusal) => { network.report(from, refusal) } })
   await secretProtocol.start()
-  const sandbox = await openSandbox({ dir: join(dataDir, 'sandbox'), maxRuns: Math.floor(share.get().cores), misbehave: options.env['TEST_HEARTH_MISBEHAVE'] })
+  const wasm = await openWasmEngine({ dir: join(dataDir, 'sandbox'), maxRuns: Math.floor(share.get().cores) })
+  const isLiar = options.env['TEST_HEARTH_MISBEHAVE'] === 'lie'
   const logs = new LogHub()
   const inline = new InlineResults(content)
   const notices = new Notices(store)
@@ -109,7 +111,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   let driver: Driver | undefined
   const dispatch = (event: PeerEvent): void => { driver?.dispatch(event) }
   const money = await openMoney({ config, settings, signer: keys, secrets, room: store.room('chain'), journalRoom: store.room('money'), peer, notify: (notice) => { notices.publish(notice) }, dispatch })
-  const worker = new Worker({ dir: join(dataDir, 'work'), content, fetch: transfer.fetch, sandbox, logs, dispatch })
+  const worker = new Worker({ dir: join(dataDir, 'work'), content, fetch: transfer.fetch, engines: { wasm: isLiar ? lyingEngine(wasm) : wasm }, logs, dispatch })
   const monitor = new HostMonitor({ dir: dataDir, policy: () => share.get(), onChange: (host) => { dispatch({ kind: 'host', host }) } })
   const seen = (found: FoundAd): void => {
     ads.add(found.ad, found.latencyMs, Date.now())
@@ -118,7 +120,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   const performer = new Performer({
     network, worker, fetch: transfer.fetch, inline, notices, dispatch, onMoney: (effect) => { money?.perform(effect) },
     candidates: (offer) => ads.serving(offer, Date.now()),
-    onBid: () => { sandbox.warm() },
+    onBid: () => { wasm.warm() },
     onAd: (ad, latencyMs) => { seen({ ad, latencyMs }) },
     onAdvertise: (effect) => { advertise(network, peer, effect) },
     jobOver: async (job) => { await jobSecrets.forget(job) },
@@ -148,7 +150,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     await driver.stop()
     await money?.close()
     await worker.close()
-    await sandbox.close()
+    await wasm.close()
     await secretProtocol.stop()
     await transfer.stop()
     await network.stop()
