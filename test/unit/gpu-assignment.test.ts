@@ -22,11 +22,11 @@ const local = ({ id, card: one }: FoundCard): LocalCard => ({ id, card: one, acc
 test('cards are asked for by their own identity, never by number', () => {
   const one = assignCards([{ id: UUID_A, access: { kind: 'nvidia', uuid: UUID_A } }])
   assert.equal(one, {
-    cards: [UUID_A], deviceRequests: [{ Driver: 'nvidia', Count: 0, DeviceIDs: [UUID_A], Capabilities: [['gpu', 'compute', 'utility']] }], devices: [], groups: [],
+    cards: [UUID_A], deviceRequests: [{ Driver: 'nvidia', Count: 0, DeviceIDs: [UUID_A], Capabilities: [['gpu', 'compute', 'utility']], Options: {} }], devices: [], groups: [],
     env: { NVIDIA_VISIBLE_DEVICES: UUID_A, NVIDIA_DRIVER_CAPABILITIES: 'compute,utility' }
   })
   const cdi = assignCards([{ id: UUID_A, access: { kind: 'cdi', device: `nvidia.com/gpu=${UUID_A}` } }])
-  assert.equal(cdi.deviceRequests, [{ Driver: 'cdi', Count: 0, DeviceIDs: [`nvidia.com/gpu=${UUID_A}`], Capabilities: [] }])
+  assert.equal(cdi.deviceRequests, [{ Driver: 'cdi', Count: 0, DeviceIDs: [`nvidia.com/gpu=${UUID_A}`], Capabilities: [], Options: {} }])
   // the engine's default runtime may be NVIDIA's, which would hand out cards on its own beside CDI
   assert.is(cdi.env['NVIDIA_VISIBLE_DEVICES'], 'void')
   const two = assignCards([{ id: UUID_A, access: { kind: 'nvidia', uuid: UUID_A } }, { id: UUID_B, access: { kind: 'nvidia', uuid: UUID_B } }])

@@ -56,6 +56,7 @@ const TOOLKIT_HINT = 'Install nvidia-container-toolkit, run `nvidia-ctk runtime 
 export function engineRefusal(model: string, vendor: GpuProblem['vendor'], engineSays: string): GpuProblem {
   const said = engineSays.replace(/\s+/g, ' ').slice(0, 300)
   const problem = (code: GpuProblem['code'], message: string, hint: string): GpuProblem => ({ code, vendor, message: `${model} is there, but ${message}`, hint })
+  if (/could not select device driver "cdi"/i.test(said)) return problem('E_GPU_CDI', 'the engine is too old for CDI, or does not use it', 'Update Docker to 28 or newer, or install nvidia-container-toolkit')
   if (/could not select device driver|failed to discover GPU vendor/i.test(said)) return problem('E_GPU_TOOLKIT', 'the NVIDIA container toolkit is missing', TOOLKIT_HINT)
   if (/unresolvable CDI device|CDI device injection failed|registry not configured/i.test(said)) return problem('E_GPU_CDI', 'the engine knows no CDI device for it', 'Write its description with `nvidia-ctk cdi generate --output=/etc/cdi/nvidia.yaml`, then restart the engine')
   if (/nvidia-container-cli/i.test(said) && /cgroup|bpf/i.test(said)) return problem('E_GPU_TOOLKIT', 'a rootless engine may not set up device rules for it', 'Set `no-cgroups = true` in /etc/nvidia-container-runtime/config.toml')
