@@ -39,7 +39,7 @@ import type { Misconduct } from './misconduct.ts'
 import type { AdFields, Network, PeerEvent, PeerView } from './network.ts'
 import { DHT_PROTOCOL, DIAL_TIMEOUT_MS } from './options.ts'
 import type { GivenNetworkOptions, NetworkOptions } from './options.ts'
-import { checkMessage, isFault, payerRefusal, sealMessage } from './seal.ts'
+import { checkMessage, isFault, offerRefusal, sealMessage } from './seal.ts'
 import type { CheckContext } from './seal.ts'
 import { SignedCodec } from './signed.ts'
 import { bestConnection, streamsOf } from './streams.ts'
@@ -137,14 +137,14 @@ export class LibNetwork implements Network {
       libp2p, streams: this.streams, onRefused,
       bids: { encode: (message) => bids.seal(message), decode: (raw, from) => bids.open(raw, () => from) },
       seal: (message) => sealMessage(message, keys, parts.separator, parts.payPartiesOf),
-      check: (message, from) => checkMessage(message, from, { ...parts, self: keys.peerId, identities: this.#identities, wallMs, screenTicket: (ticket) => this.#screensTicket(ticket, from) }),
+      check: (message, from) => checkMessage(message, from, { ...parts, self: keys.peerId, identities: this.#identities, ed25519: verifier, wallMs, screenTicket: (ticket) => this.#screensTicket(ticket, from) }),
       onMessage: (from, message) => { this.#receive(from, message) },
       onUnreachable: (peer) => { this.#unreachable.give(peer) }
     })
     this.#gossip = new OfferGossip({
       pubsub: libp2p.services.pubsub, wallMs, monoMs, onRefused,
       seal: (offer) => offers.seal(offer),
-      open: (raw, check) => offers.open(raw, (offer) => offer.requester, (offer) => check(offer) ?? payerRefusal(offer, this.#identities)),
+      open: (raw, check) => offers.open(raw, (offer) => offer.requester, (offer) => check(offer) ?? offerRefusal(offer, { identities: this.#identities, ed25519: verifier })),
       onOffer: (offer) => { this.#hear(offer) }
     })
     this.#ads = new AdsProtocol({
