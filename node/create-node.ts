@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { SecretProtocol } from '../protocols/secret/index.ts'
 import { toHex } from '../src/codec/hasher.ts'
 import { refuse } from '../src/codec/result.ts'
 import type { EffectOf } from '../src/core/effect.ts'
@@ -25,9 +26,9 @@ import { AdBook } from './host/ad-book.ts'
 import { lentHardware } from './host/hardware.ts'
 import { HostMonitor } from './host/monitor.ts'
 import { ShareStore } from './host/share-store.ts'
-import { nativeHasher, nodeKeys, openSeed } from './keys/index.ts'
+import { nativeHasher, nodeKeys, openSeed, secretBox } from './keys/index.ts'
 import { ticketSecrets } from './keys/ticket-secrets.ts'
-import type { NodeKeys } from './keys/index.ts'
+import type { NodeKeys, SecretBox } from './keys/index.ts'
 import { domainOf, openMoney, openSettings } from './money/open-money.ts'
 import type { Money } from './money/open-money.ts'
 import type { MoneySettingsStore } from './money/settings-store.ts'
@@ -41,12 +42,14 @@ import { findJob } from './service/find-job.ts'
 import { dropLeftovers, JOB_OWNER } from './service/leftovers.ts'
 import { MoneyService } from './service/money-service.ts'
 import { Quotes } from './service/quotes.ts'
+import { SecretStore } from './service/secret-store.ts'
 import { NodeService } from './service/service.ts'
 import { Drain } from './service/drain.ts'
 import { RecordStore } from './store/record-store.ts'
 import { InlineResults } from './work/inline-results.ts'
 import { LogHub } from './work/log-hub.ts'
-import { openSandbox } from './work/sandbox-port.ts'
+import { lyingEngine } from './work/misbehave.ts'
+import { openWasmEngine } from './work/wasm-engine.ts'
 import { openTransfer } from './work/transfer.ts'
 import type { OpenTransfer } from './work/transfer.ts'
 import { Worker } from './work/worker.ts'
@@ -80,7 +83,7 @@ export interface NodeOptions {
 /** Opens every room of the node and joins them. Read it as the table of contents. */
 export async function createNode(config: Config, options: NodeOptions): Promise<HearthNode> {
   const { dataDir } = config
-  const { keys, secrets } = await loadKeys(config, options.passphrase)
+  const { keys, secrets, box } = await loadKeys(config, options.passphrase)
   const store = await RecordStore.open(join(dataDir, 'records'))
   const content = await ContentStore.open({ dir: join(dataDir, 'content'), quotaBytes: config.store.quotaBytes })
   const share = await ShareStore.open(dataDir, config.share)
@@ -90,12 +93,16 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   const peer = new Peer({ self, hasher: nativeHasher, policy: share.get(), hardware: lentHardware(share.get()), requester: config.requester, free: { allow: config.payment.allow, coreMsADay: config.payment.quotaCoreMs }, ...paymentOf(config, secrets, settings) })
   peer.restore(await store.load())
   await dropLeftovers(content, (job) => peer.requesting.jobs.has(job))
+  const jobSecrets = await SecretStore.open(join(dataDir, 'secrets'), box, (job) => peer.requesting.jobs.get(job)?.state.kind === 'running')
 
-  const network = await createNetwork({ keys, options: networkOf(config, options.version), region: share.get().region, dataDir, separator: self.separator, chainId: self.chainId, contract: self.contract, agreementOf: (id) => peer.agreement(id), payPartiesOf: (id) => peer.payParties(id), screenTicket: (message) => peer.screensTicket(message, systemNow()) })
+  const network = await createNetwork({ keys, options: networkOf(config, options.version), region: share.get().region, dataDir, separator: self.separator, chainId: self.chainId, contract: self.contract, agreementOf: (id) => peer.agreement(id), payPartiesOf: (id) => peer.payParties(id), ticketRefusal: (message) => peer.ticketRefusal(message, systemNow()) })
   network.setAd(() => undefined)
   const access = new Access(peer)
   const transfer = await openTransfer({ streams: network.streams, store: content, mayRead: (request) => access.mayRead(request), uploadBytesPerSecond: share.get().uploadBytesPerSecond, onMisconduct: (from, code, message) => { network.report(from, refuse(code, message)) } })
-  const sandbox = await openSandbox({ dir: join(dataDir, 'sandbox'), maxRuns: Math.floor(share.get().cores), misbehave: options.env['TEST_HEARTH_MISBEHAVE'] })
+  const secretProtocol = new SecretProtocol({ network: network.streams, source: async (from, request) => await jobSecrets.give(peer, from, request), onRefused: (from, refusal) => { network.report(from, refusal) } })
+  await secretProtocol.start()
+  const wasm = await openWasmEngine({ dir: join(dataDir, 'sandbox'), maxRuns: Math.floor(share.get().cores) })
+  const isLiar = options.env['TEST_HEARTH_MISBEHAVE'] === 'lie'
   const logs = new LogHub()
   const inline = new InlineResults(content)
   const notices = new Notices(store)
@@ -104,7 +111,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   let driver: Driver | undefined
   const dispatch = (event: PeerEvent): void => { driver?.dispatch(event) }
   const money = await openMoney({ config, settings, signer: keys, secrets, room: store.room('chain'), journalRoom: store.room('money'), peer, notify: (notice) => { notices.publish(notice) }, dispatch })
-  const worker = new Worker({ dir: join(dataDir, 'work'), content, fetch: transfer.fetch, sandbox, logs, dispatch })
+  const worker = new Worker({ dir: join(dataDir, 'work'), content, fetch: transfer.fetch, engines: { wasm: isLiar ? lyingEngine(wasm) : wasm }, logs, dispatch })
   const monitor = new HostMonitor({ dir: dataDir, policy: () => share.get(), onChange: (host) => { dispatch({ kind: 'host', host }) } })
   const seen = (found: FoundAd): void => {
     ads.add(found.ad, found.latencyMs, Date.now())
@@ -113,9 +120,10 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   const performer = new Performer({
     network, worker, fetch: transfer.fetch, inline, notices, dispatch, onMoney: (effect) => { money?.perform(effect) },
     candidates: (offer) => ads.serving(offer, Date.now()),
-    onBid: () => { sandbox.warm() },
+    onBid: () => { wasm.warm() },
     onAd: (ad, latencyMs) => { seen({ ad, latencyMs }) },
     onAdvertise: (effect) => { advertise(network, peer, effect) },
+    jobOver: async (job) => { await jobSecrets.forget(job) },
     // also told of jobs of others, one of whom may name a job of ours
     releaseRequested: async (job) => {
       access.forget(job)
@@ -142,7 +150,8 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     await driver.stop()
     await money?.close()
     await worker.close()
-    await sandbox.close()
+    await wasm.close()
+    await secretProtocol.stop()
     await transfer.stop()
     await network.stop()
     await notices.close()
@@ -155,19 +164,19 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     return stopping ??= close()
   }
 
-  const api = serviceOf({ config, version: options.version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, seen, dispatch, money, quotes, stop })
+  const api = serviceOf({ config, version: options.version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, jobSecrets, seen, dispatch, money, quotes, stop })
   return { api, peerId: keys.peerId, stopped: stopped.promise, stop }
 }
 
 interface Rooms {
   config: Config, version: string, keys: NodeKeys, peer: Peer, driver: Driver, network: Network, content: ContentStore, share: ShareStore
-  notices: Notices, ads: AdBook, worker: Worker, monitor: HostMonitor, transfer: OpenTransfer, seen: (found: FoundAd) => void, dispatch: (event: PeerEvent) => void, money: Money | undefined, quotes: Quotes, stop: (withinMs: number) => Promise<void>
+  notices: Notices, ads: AdBook, worker: Worker, monitor: HostMonitor, transfer: OpenTransfer, jobSecrets: SecretStore, seen: (found: FoundAd) => void, dispatch: (event: PeerEvent) => void, money: Money | undefined, quotes: Quotes, stop: (withinMs: number) => Promise<void>
 }
 
 /** The node's face to its people, over the rooms. */
-function serviceOf({ config, version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, seen, dispatch, money, quotes, stop }: Rooms): NodeApi {
+function serviceOf({ config, version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, jobSecrets, seen, dispatch, money, quotes, stop }: Rooms): NodeApi {
   const settled = async (): Promise<void> => { await driver.settled() }
-  const jobs = { content, requester: keys.peerId, providerSets: config.requester.providerSets }
+  const jobs = { content, requester: keys.peerId, providerSets: config.requester.providerSets, secrets: jobSecrets }
   return new NodeService({
     peer, peerId: keys.peerId, address: keys.address, mode: config.payment.mode, version, dataDir: config.dataDir, notices, dispatch, settled, quotes,
     money: new MoneyService({ config, money, peer, address: keys.address, payee: keys.identity.payee, dispatch, settled, job: (id) => findJob(peer.requesting.jobs, id) }),
@@ -209,12 +218,12 @@ function serviceOf({ config, version, keys, peer, driver, network, content, shar
   })
 }
 
-async function loadKeys({ dataDir, passphraseFile, payment }: Config, typed?: string): Promise<{ keys: NodeKeys, secrets: Secrets }> {
+async function loadKeys({ dataDir, passphraseFile, payment }: Config, typed?: string): Promise<{ keys: NodeKeys, secrets: Secrets, box: SecretBox }> {
   const passphrase = typed ?? (passphraseFile === undefined ? undefined : (await readFile(passphraseFile, 'utf8').catch((err: unknown) => {
     throw new HearthError('E_KEY_PASSPHRASE', `cannot read ${passphraseFile}`, 'Check passphraseFile in the configuration', { cause: err })
   })).replace(/\r?\n$/, ''))
   const { seed } = await openSeed({ dataDir, ...passphrase === undefined ? {} : { passphrase } })
-  return { keys: await nodeKeys(seed, payment.mode === 'free' ? undefined : payment.chain.payee), secrets: ticketSecrets(seed) }
+  return { keys: await nodeKeys(seed, payment.mode === 'free' ? undefined : payment.chain.payee), secrets: ticketSecrets(seed), box: secretBox(seed) }
 }
 
 function selfOf(config: Config, keys: NodeKeys): Self {

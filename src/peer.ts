@@ -10,6 +10,7 @@ import type { Hardware } from './documents/resources.ts'
 import type { PayMessageOf } from './documents/pay-message.ts'
 import { TicketHasher } from './documents/ticket.ts'
 import { invariant } from './errors.ts'
+import type { ErrorCode } from './errors.ts'
 import { DEAL_PREFIX } from './job/deals.ts'
 import { Earning, EARNING_PREFIXES } from './job/earning.ts'
 import type { EarnerSettings } from './job/earning.ts'
@@ -131,9 +132,9 @@ export class Peer {
     return earning === undefined ? undefined : { requester: earning.requester, provider: self.peer, requesterAddress: earning.payer, providerAddress: self.address }
   }
 
-  /** Whether a ticket could be credited, its signature apart: false for one that the core would refuse. */
-  screensTicket(message: PayMessageOf<'ticket'>, now: Now): boolean {
-    return this.earning.screens(this.#hasher, message, now) === undefined
+  /** Why the core would refuse a ticket, its signature apart. */
+  ticketRefusal(message: PayMessageOf<'ticket'>, now: Now): { code: ErrorCode, message: string } | undefined {
+    return this.earning.screens(this.#hasher, message, now)
   }
 
   /** Sizes of what could grow, for the checkers of bounded memory. */

@@ -8,8 +8,14 @@ export interface JobSpec {
   engine?: 'wasm' | 'container'
   /** The WebAssembly (WASI preview 1) program: a path, or `cid:…`. */
   module?: string
-  /** A container's image, in place of a module. */
+  /** A container's image, in place of a module: `name@sha256:…`, the path of an archive, or `cid:…`. */
   image?: string
+  /** Who vouches for the image, as `image sign` prints it. */
+  imageSignatures?: readonly string[]
+  /** The secret that holds `name:password` for the image's registry. */
+  registryLogin?: string
+  /** Files that only the chosen hosts get; the program finds them at /run/secrets/NAME. */
+  secrets?: Readonly<Record<string, string>>
   entrypoint?: readonly string[]
   command?: readonly string[]
   network?: { allow: readonly string[], max?: string }

@@ -9,7 +9,7 @@ import { isRecord } from './layers.ts'
 export const MAX_CONFIG_FILE_BYTES = 256 * KIB
 
 /** The folder that holds config/ and everything else, from the sources and from dist/ alike. */
-function packageDir(): string {
+export function packageDir(): string {
   for (let dir = import.meta.dirname; dir !== dirname(dir); dir = dirname(dir)) if (existsSync(join(dir, 'config', 'defaults.yaml'))) return dir
   throw new HearthError('E_INVARIANT', 'config/defaults.yaml is not where it was installed', 'Install Hearth again')
 }

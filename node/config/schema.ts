@@ -1,7 +1,8 @@
 import { z } from 'zod'
 import { ENGINES } from '../../src/documents/resources.ts'
-import { MAX_UPLOAD_BYTES_PER_SECOND, MIN_UPLOAD_BYTES_PER_SECOND } from '../../src/documents/share.ts'
-import { count, describeFields, duration, field, flag, oneOf, peer, price, share, size, text, word } from '../../src/job/spec-fields.ts'
+import { imageKeyText } from '../../src/documents/image.ts'
+import { MAX_IMAGES, MAX_UPLOAD_BYTES_PER_SECOND, MIN_UPLOAD_BYTES_PER_SECOND } from '../../src/documents/share.ts'
+import { count, describeFields, duration, field, flag, oneOf, peer, price, reading, share, shown, size, text, word } from '../../src/job/spec-fields.ts'
 import type { Vocabulary } from '../../src/job/spec-problems.ts'
 import { SET_NAME } from '../../src/job/spec-schema.ts'
 import { PARAMS } from '../../src/params.ts'
@@ -43,6 +44,8 @@ const networkSchema = z.strictObject({
   maxConnections: field(count(1, MAX_CONNECTIONS), { type: 'number', meaning: 'Connections kept at most', example: '100' })
 })
 
+const images = z.array(reading<string>((value) => typeof value === 'string' && imageKeyText.safeParse(value).success ? { value } : { fault: 'VALUE', message: `${shown(value)} is neither a digest nor a CID`, hint: 'Write sha256: and 64 hex digits, or a CID; a name alone may be another image tomorrow' })).max(MAX_IMAGES).optional()
+
 const shareSchema = z.strictObject({
   enabled: field(flag, { type: 'true or false', meaning: 'Lend at all; false makes a node that only sends jobs', example: 'false' }),
   cores: field(autoOr(count(0.1, PARAMS.maxCores, true)), { type: 'number or auto', meaning: 'Processor cores lent at most; auto is half of the machine\'s', example: '4' }),
@@ -54,6 +57,12 @@ const shareSchema = z.strictObject({
   maxRun: field(duration(1, PARAMS.maxRunMs), { type: 'duration', meaning: 'Longest run of one task', example: '2 h' }),
   maxInput: field(size(0, PARAMS.maxInputBytes), { type: 'size', meaning: 'Most input fetched for one task', example: '1 GiB' }),
   uploadLimit: field(rateOrNone(MIN_UPLOAD_BYTES_PER_SECOND, MAX_UPLOAD_BYTES_PER_SECOND), { type: 'speed or none', meaning: 'Most that inputs and results may take of the line outwards', example: '20 Mbps' }),
+  images: field(images, { type: 'list of images', meaning: 'Container images that run here, by digest or CID', example: '["sha256:d9e853e87e55526f6b2917df91a2115c36dd7c696a35be12163d44e6e2a4b6bc"]' }),
+  imageSigners: field(peers(MAX_PEERS), { type: 'list of PeerIds', meaning: 'Authors and validators you trust: images that one of them signed run here too', example: '[12D3KooW…]' }),
+  denyImages: field(images, { type: 'list of images', meaning: 'Container images that never run here', example: '["sha256:d9e853e87e55526f6b2917df91a2115c36dd7c696a35be12163d44e6e2a4b6bc"]' }),
+  anyImage: field(flag, { type: 'true or false', meaning: 'Run container images that are on no list, too', example: 'true' }),
+  containerNetwork: field(flag, { type: 'true or false', meaning: 'Let containers reach the public domains that their jobs name, through your line', example: 'true' }),
+  maxImage: field(size(0, PARAMS.maxDiskBytes), { type: 'size', meaning: 'The most that one container image may take, unpacked', example: '8 GiB' }),
   allow: field(peers(MAX_PEERS), { type: 'list of PeerIds', meaning: 'Serve only these, when there are any', example: '[12D3KooW…]' }),
   deny: field(peers(MAX_PEERS), { type: 'list of PeerIds', meaning: 'Never serve these', example: '[12D3KooW…]' }),
   hours: field(z.array(hours).max(MAX_HOURS).optional(), { type: 'list of hours', meaning: 'Work only then, in local time; always when empty', example: '["mon-fri 18:00-08:00", "sat+sun 00:00-24:00"]' }),

@@ -7,7 +7,7 @@ import type { Offer } from '../../src/documents/offer.ts'
 import { toErrorShape } from '../../src/errors.ts'
 import { SECOND_MS } from '../../src/units.ts'
 import type { FetchContent } from '../work/content-port.ts'
-import { isDiskFault } from '../work/disk-fault.ts'
+import { isDiskFault } from '../work/host-fault.ts'
 import type { InlineResults } from '../work/inline-results.ts'
 import type { Worker } from '../work/worker.ts'
 import type { Notices } from './notices.ts'
@@ -49,6 +49,8 @@ export interface PerformerOptions {
   /** For the chain; nothing comes where nothing is paid. */
   onMoney: (effect: EffectOf<'watch-account'> | EffectOf<'redeem'>) => void
   onAdvertise: (effect: EffectOf<'advertise'>) => void
+  /** A job of this node has ended, however. */
+  jobOver: (job: string) => Promise<void>
   releaseRequested: (job: string) => Promise<void>
   dispatch: (event: PeerEvent) => void
 }
@@ -82,7 +84,10 @@ export class Performer {
       case 'watch-account':
       case 'redeem': this.#options.onMoney(effect); break
       case 'notify':
-        if (effect.notice.kind === 'job' && effect.notice.state !== 'tendering' && effect.notice.state !== 'running') this.#room.over(effect.notice.job)
+        if (effect.notice.kind === 'job' && effect.notice.state !== 'tendering' && effect.notice.state !== 'running') {
+          this.#room.over(effect.notice.job)
+          this.#background(this.#options.jobOver(effect.notice.job))
+        }
         notices.publish(effect.notice)
         break
     }

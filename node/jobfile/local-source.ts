@@ -1,9 +1,7 @@
 import { constants } from 'node:fs'
-import { access, open, readdir, realpath, stat } from 'node:fs/promises'
-import { basename, join, relative, resolve, sep } from 'node:path'
+import { access, readdir, realpath, stat } from 'node:fs/promises'
+import { join, relative, resolve, sep } from 'node:path'
 import { HearthError } from '../../src/errors.ts'
-import { PARAMS } from '../../src/params.ts'
-import { formatSize } from '../../src/units.ts'
 import { similarName } from './read.ts'
 
 /** A folder with more than this is better sent as an archive; also what keeps a wrong path (`/`) from being walked for minutes. */
@@ -120,29 +118,4 @@ async function walk({ root, base, written, key }: Walk): Promise<LocalFile[]> {
   }
   await visit(root, 0)
   return files.sort((a, b) => a.path < b.path ? -1 : 1)
-}
-
-const WASM_MAGIC = '0061736d'
-const WASM_MODULE_VERSION = '01000000'
-const WASM_COMPONENT_LAYER = '0d000100'
-
-/** Throws `E_JOB_MODULE` unless the file begins as a WebAssembly module does; says what it is instead where that is plain. */
-export async function checkModule(module: Local): Promise<void> {
-  const fail = (message: string, hint: string): never => { throw new HearthError('E_JOB_MODULE', `module: ${module.written} ${message}`, hint) }
-  if (module.sizeBytes > PARAMS.maxModuleBytes) fail(`has ${formatSize(module.sizeBytes)}, more than ${formatSize(PARAMS.maxModuleBytes)}`, 'Strip it (wasm-opt --strip-debug), and move data into inputs')
-  const file = await open(module.path, 'r')
-  const head = Buffer.alloc(8)
-  try {
-    await file.read(head, 0, head.length, 0)
-  } finally {
-    await file.close()
-  }
-  const text = head.toString('hex')
-  if (text.startsWith(WASM_MAGIC)) {
-    if (text.endsWith(WASM_MODULE_VERSION)) return
-    fail(text.endsWith(WASM_COMPONENT_LAYER) ? 'is a WebAssembly component, not a module' : 'is WebAssembly of another version', 'Build it for WASI preview 1 (target wasm32-wasip1)')
-  }
-  const isElf = text.startsWith('7f454c46')
-  const isText = basename(module.path).endsWith('.wat') || text.startsWith('286d6f64')
-  fail(module.sizeBytes === 0 ? 'is empty' : isElf ? 'is a program for this machine, not WebAssembly' : isText ? 'is WebAssembly text, not its binary form' : 'is not WebAssembly', isText ? 'Assemble it: wat2wasm' : 'Compile for WASI preview 1, for instance clang --target=wasm32-wasi')
 }

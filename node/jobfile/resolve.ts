@@ -1,6 +1,7 @@
 import { documentCid } from '../../src/codec/hasher.ts'
 import { arePathsApart, jobCodec, safePath } from '../../src/documents/job.ts'
 import type { ContentInput, JobDocument } from '../../src/documents/job.ts'
+import type { Secret } from '../../src/documents/secrets.ts'
 import { HearthError, invariant } from '../../src/errors.ts'
 import type { JobSpec } from '../../src/job/spec.ts'
 import type { Source } from '../../src/job/spec-fields.ts'
@@ -9,9 +10,11 @@ import { formatSize } from '../../src/units.ts'
 import { nativeHasher } from '../keys/native-hasher.ts'
 import { importAll } from './import-all.ts'
 import type { ImportProgress, JobStore } from './import-all.ts'
-import { checkModule, locate } from './local-source.ts'
+import { checkImage, checkModule } from './check-program.ts'
+import { locate } from './local-source.ts'
 import type { Local } from './local-source.ts'
 import { resolvePlacement } from './provider-sets.ts'
+import { locateSecret, readSecret } from './secrets.ts'
 
 export interface ResolveRequest {
   spec: JobSpec
@@ -36,6 +39,8 @@ export interface ResolvedJob {
   raw: Uint8Array
   /** Every CID that the job needs its requester to serve, each once. */
   roots: string[]
+  /** Not part of the document, nor of any content. */
+  secrets: Secret[]
 }
 
 /** What one key's source turned out to be: a local thing to import, or stored content. */
@@ -46,7 +51,9 @@ type Content = Pick<ContentInput, 'cid' | 'kind' | 'sizeBytes'>
 const UNKNOWN_CID = 'bafkreiaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa'
 
 interface Parts {
-  module: Found | undefined
+  /** The module, or the archive of an image. */
+  program: Found | undefined
+  secrets: { name: string, local: Local }[]
   stdin: Found | undefined
   inputs: { path: string, found: Found }[]
   files: { path: string, found: Found }[]
@@ -58,7 +65,7 @@ export interface JobDraft { draft: JobDocument, moduleBytes: number, /** Of all 
 /** For `estimate`: everything that `resolveJob` checks, and nothing imported. Throws as `resolveJob`. */
 export async function inspectJob(request: ResolveRequest): Promise<JobDraft> {
   const { draft, parts } = await inspect(request)
-  return { draft, moduleBytes: parts.module === undefined ? 0 : sizeOf(parts.module), inputBytes: totalBytes({ ...parts, module: undefined }) }
+  return { draft, moduleBytes: parts.program === undefined ? 0 : sizeOf(parts.program), inputBytes: totalBytes({ ...parts, program: undefined }) }
 }
 
 async function inspect(request: ResolveRequest): Promise<{ draft: JobDocument, parts: Parts, placement: JobDocument['placement'] }> {
@@ -76,6 +83,7 @@ async function inspect(request: ResolveRequest): Promise<{ draft: JobDocument, p
  */
 export async function resolveJob(request: ResolveRequest): Promise<ResolvedJob> {
   const { parts, placement } = await inspect(request)
+  const secrets = await Promise.all(parts.secrets.map(({ name, local }) => readSecret(name, local)))
   const all = allOf(parts)
   const imported = await importAll(all.flatMap((found) => found.from === 'disk' ? [found.local] : []), request)
   try {
@@ -86,15 +94,15 @@ export async function resolveJob(request: ResolveRequest): Promise<ResolvedJob> 
     }
     const document = makeDocument(request, placement, parts, contentOf)
     const raw = encode(document)
-    return { document, raw, id: documentCid(nativeHasher, raw), roots: [...new Set(all.map((found) => contentOf(found).cid))] }
+    return { document, raw, secrets, id: documentCid(nativeHasher, raw), roots: [...new Set(all.map((found) => contentOf(found).cid))] }
   } catch (error) {
     for (const { cid } of imported.values()) await request.store.release(cid)
     throw error
   }
 }
 
-function allOf({ module, stdin, inputs, files }: Parts): Found[] {
-  return [module, stdin, ...inputs.map(({ found }) => found), ...files.map(({ found }) => found)].filter((found) => found !== undefined)
+function allOf({ program, stdin, inputs, files }: Parts): Found[] {
+  return [program, stdin, ...inputs.map(({ found }) => found), ...files.map(({ found }) => found)].filter((found) => found !== undefined)
 }
 
 function totalBytes(parts: Parts): number {
@@ -104,10 +112,15 @@ function totalBytes(parts: Parts): number {
 async function findParts(request: ResolveRequest): Promise<Parts> {
   const { spec, baseDir } = request
   const find = (source: Source, key: string, kind: 'file' | 'any'): Promise<Found> => findSource(source, key, kind, request)
-  const parts: Parts = { module: undefined, stdin: undefined, inputs: [], files: [] }
+  const parts: Parts = { program: undefined, secrets: [], stdin: undefined, inputs: [], files: [] }
   if (spec.engine.kind === 'wasm') {
-    parts.module = await find(spec.engine.module, 'module', 'file')
-    if (parts.module.from === 'disk') await checkModule(parts.module.local)
+    parts.program = await find(spec.engine.module, 'module', 'file')
+    if (parts.program.from === 'disk') await checkModule(parts.program.local)
+  } else {
+    const { image, secrets = [] } = spec.engine
+    if (image.kind !== 'registry') parts.program = await find(image, 'image', 'file')
+    if (parts.program?.from === 'disk') await checkImage(parts.program.local)
+    for (const { name, path } of secrets) parts.secrets.push({ name, local: await locateSecret(name, path, baseDir) })
   }
   if (spec.stdin !== undefined) parts.stdin = await find(spec.stdin, 'stdin', 'file')
   for (const { path, source } of spec.inputs) parts.inputs.push({ path, found: await find(source, `inputs.${path}`, 'any') })
@@ -163,7 +176,7 @@ function badName(key: string, path: string): HearthError {
 
 function makeDocument({ spec, requester, nowWallMs, nonce }: ResolveRequest, placement: JobDocument['placement'], parts: Parts, contentOf: (found: Found) => Content): JobDocument {
   const content = (found: Found): Content => { const { cid, kind, sizeBytes } = contentOf(found); return { cid, kind, sizeBytes } }
-  const module = parts.module === undefined ? undefined : content(parts.module)
+  const program = parts.program === undefined ? undefined : content(parts.program)
   const { map } = spec
   return {
     v: 1,
@@ -171,7 +184,7 @@ function makeDocument({ spec, requester, nowWallMs, nonce }: ResolveRequest, pla
     requester,
     createdWallMs: nowWallMs,
     nonce,
-    engine: spec.engine.kind === 'wasm' ? { kind: 'wasm', module: module?.cid ?? UNKNOWN_CID, moduleBytes: module?.sizeBytes ?? 0 } : spec.engine,
+    engine: engineOf(spec.engine, program),
     args: spec.args,
     env: spec.env,
     inputs: parts.inputs.map(({ path, found }) => ({ path, ...content(found) })),
@@ -185,6 +198,16 @@ function makeDocument({ spec, requester, nowWallMs, nonce }: ResolveRequest, pla
     selection: spec.selection,
     ...(spec.priceCapWei === undefined ? {} : { priceCapWei: spec.priceCapWei }),
     placement
+  }
+}
+
+function engineOf(engine: JobSpec['engine'], program: Content | undefined): JobDocument['engine'] {
+  if (engine.kind === 'wasm') return { kind: 'wasm', module: program?.cid ?? UNKNOWN_CID, moduleBytes: program?.sizeBytes ?? 0 }
+  const { image, secrets, ...rest } = engine
+  return {
+    ...rest,
+    image: image.kind === 'registry' ? image.image : { from: 'content', cid: program?.cid ?? UNKNOWN_CID, sizeBytes: program?.sizeBytes ?? 0 },
+    ...(secrets === undefined ? {} : { secrets: secrets.map(({ name }) => name) })
   }
 }
 

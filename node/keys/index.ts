@@ -1,5 +1,7 @@
 export { Ed25519Verifier } from './ed25519.ts'
 export { IdentityVerifier } from './identity.ts'
+export { secretBox } from './job-secrets.ts'
+export type { SecretBox } from './job-secrets.ts'
 export { Lru } from './lru.ts'
 export { recoverMoney } from './money.ts'
 export { nativeHasher } from './native-hasher.ts'

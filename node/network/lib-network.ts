@@ -19,6 +19,7 @@ import { bidMessageCodec } from '../../src/documents/message.ts'
 import type { Message, ResultRequest } from '../../src/documents/message.ts'
 import { offerCodec } from '../../src/documents/offer.ts'
 import type { Market, Offer } from '../../src/documents/offer.ts'
+import type { PayMessageOf } from '../../src/documents/pay-message.ts'
 import { HearthError, invariant } from '../../src/errors.ts'
 import { SECOND_MS } from '../../src/units.ts'
 import { Ed25519Verifier, IdentityVerifier, Lru } from '../keys/index.ts'
@@ -33,11 +34,12 @@ import { watchInterfaces } from './interface-watch.ts'
 import { Keeper } from './keeper.ts'
 import { MAX_MARKETS } from './market-keys.ts'
 import { Messenger, parsePeer } from './messenger.ts'
+import { WRONG_TICKETS } from './misconduct.ts'
 import type { Misconduct } from './misconduct.ts'
 import type { AdFields, Network, PeerEvent, PeerView } from './network.ts'
 import { DHT_PROTOCOL, DIAL_TIMEOUT_MS } from './options.ts'
 import type { GivenNetworkOptions, NetworkOptions } from './options.ts'
-import { checkMessage, isFault, payerRefusal, sealMessage } from './seal.ts'
+import { checkMessage, isFault, offerRefusal, sealMessage } from './seal.ts'
 import type { CheckContext } from './seal.ts'
 import { SignedCodec } from './signed.ts'
 import { bestConnection, streamsOf } from './streams.ts'
@@ -73,7 +75,8 @@ export interface NetworkInit {
   agreementOf: (id: string) => Agreement | undefined
   /** Where work is paid. */
   payPartiesOf?: NonNullable<CheckContext['payPartiesOf']>
-  screenTicket?: NonNullable<CheckContext['screenTicket']>
+  /** Why a ticket could not be taken, its signature apart; absent: none could. */
+  ticketRefusal?: (message: PayMessageOf<'ticket'>) => Omit<Refusal, 'ok'> | undefined
   wallMs?: () => number
   monoMs?: () => number
 }
@@ -134,14 +137,14 @@ export class LibNetwork implements Network {
       libp2p, streams: this.streams, onRefused,
       bids: { encode: (message) => bids.seal(message), decode: (raw, from) => bids.open(raw, () => from) },
       seal: (message) => sealMessage(message, keys, parts.separator, parts.payPartiesOf),
-      check: (message, from) => checkMessage(message, from, { ...parts, self: keys.peerId, identities: this.#identities, wallMs }),
+      check: (message, from) => checkMessage(message, from, { ...parts, self: keys.peerId, identities: this.#identities, ed25519: verifier, wallMs, screenTicket: (ticket) => this.#screensTicket(ticket, from) }),
       onMessage: (from, message) => { this.#receive(from, message) },
       onUnreachable: (peer) => { this.#unreachable.give(peer) }
     })
     this.#gossip = new OfferGossip({
       pubsub: libp2p.services.pubsub, wallMs, monoMs, onRefused,
       seal: (offer) => offers.seal(offer),
-      open: (raw, check) => offers.open(raw, (offer) => offer.requester, (offer) => check(offer) ?? payerRefusal(offer, this.#identities)),
+      open: (raw, check) => offers.open(raw, (offer) => offer.requester, (offer) => check(offer) ?? offerRefusal(offer, { identities: this.#identities, ed25519: verifier })),
       onOffer: (offer) => { this.#hear(offer) }
     })
     this.#ads = new AdsProtocol({
@@ -412,6 +415,14 @@ export class LibNetwork implements Network {
     if (message.kind === 'offer') {
       if (this.#gossip.mayOffer(from)) this.#hear(message.offer)
     } else this.#messages.give({ from, message })
+  }
+
+  /** Whether a ticket is worth checking its signature. One that no honest payer sends is answered, and counted. */
+  #screensTicket(message: PayMessageOf<'ticket'>, from: string): boolean {
+    const { ticketRefusal, misconduct } = this.#parts
+    const refusal = ticketRefusal?.(message)
+    if (refusal !== undefined && WRONG_TICKETS.has(refusal.code)) misconduct.report(from, { ok: false, ...refusal }, { small: true })
+    return ticketRefusal !== undefined && refusal === undefined
   }
 
   async #proveAlive(connection: Connection): Promise<void> {

@@ -12,7 +12,20 @@ export const MAX_BAN_MS = DAY_MS
 /** Peers remembered. Each costs its owner a handshake and a fault, so filling the table is slow. */
 export const MAX_ENTRIES = 4096
 
+/**
+ * So many small faults count as one: what is cheap to refuse, and a defect of an honest peer could send in a row before its
+ * owner looks.
+ */
+export const SMALL_FAULTS = 20
+
+/**
+ * What a payer that keeps its books never sends. What else a ticket is refused for may be our own view of its money, or a
+ * clock: no fault of its own.
+ */
+export const WRONG_TICKETS: ReadonlySet<string> = new Set(['E_TICKET_FIELD', 'E_TICKET_UNOFFERED', 'E_TICKET_SPENT'])
+
 interface Entry {
+  /** Counted in small ones. */
   faults: number
   lastFaultMs: number
   bans: number
@@ -35,24 +48,24 @@ export class Misconduct {
     this.#init = init
   }
 
-  report(peer: string, refusal: Refusal): void {
+  report(peer: string, refusal: Refusal, { small = false }: { small?: boolean } = {}): void {
     const nowMs = this.#init.monoMs()
     const entry = this.#entries.get(peer) ?? { faults: 0, lastFaultMs: nowMs, bans: 0, bannedUntilMs: 0 }
     if (nowMs - entry.lastFaultMs > FAULT_MEMORY_MS) entry.faults = 0
-    entry.faults++
+    entry.faults += small ? 1 : SMALL_FAULTS
     entry.lastFaultMs = nowMs
     this.#entries.set(peer, entry)
-    if (entry.faults < FAULTS_TO_BAN || entry.bannedUntilMs > nowMs) return
+    if (entry.faults < FAULTS_TO_BAN * SMALL_FAULTS || entry.bannedUntilMs > nowMs) return
     entry.bannedUntilMs = nowMs + Math.min(MAX_BAN_MS, BAN_MS * 2 ** entry.bans)
     entry.bans = Math.min(entry.bans + 1, 16)
     this.#init.onBanned(peer, refusal)
   }
 
-  /** Faults still remembered. */
+  /** Faults still remembered: whole ones. */
   faultsOf(peer: string): number {
     const entry = this.#entries.get(peer)
     if (entry === undefined || this.#init.monoMs() - entry.lastFaultMs > FAULT_MEMORY_MS) return 0
-    return entry.faults
+    return Math.floor(entry.faults / SMALL_FAULTS)
   }
 
   isBanned(peer: string): boolean {

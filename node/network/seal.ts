@@ -14,7 +14,8 @@ import type { Offer } from '../../src/documents/offer.ts'
 import { PARAMS } from '../../src/params.ts'
 import { freshness } from '../../protocols/gossip/index.ts'
 import { nativeHasher, recoverMoney } from '../keys/index.ts'
-import type { IdentityVerifier, NodeKeys } from '../keys/index.ts'
+import type { Ed25519Verifier, IdentityVerifier, NodeKeys } from '../keys/index.ts'
+import { imageSignersRefusal } from './image-signers.ts'
 
 /** Signs with the money key what a message must carry signed. Signing again gives the same bytes, so a repeat is the same message. */
 export function sealMessage(message: Message, keys: Pick<NodeKeys, 'signMoney'>, separator: Uint8Array, parties: (agreement: string) => PayParties | undefined = () => undefined): Message {
@@ -73,6 +74,7 @@ export interface CheckContext {
   chainId: number
   contract: string
   identities: IdentityVerifier
+  ed25519: Pick<Ed25519Verifier, 'verify'>
   wallMs: () => number
   /** The agreement of an id, when this node is a party to it now. */
   agreementOf: (id: string) => Agreement | undefined
@@ -115,7 +117,7 @@ function refusalOf(message: Message, from: string, context: CheckContext): Refus
   switch (message.kind) {
     case 'offer':
       if (message.offer.requester !== from) return refuse('E_OFFER_REQUESTER', `${from} sent an offer of ${message.offer.requester}`)
-      return payerRefusal(message.offer, context.identities) ?? freshness(message.offer, context.wallMs())
+      return offerRefusal(message.offer, context) ?? freshness(message.offer, context.wallMs())
     case 'bid': return bidRefusal(message, from, context)
     case 'decline': return undefined
     case 'propose': return proposalRefusal(message, from, context)
@@ -128,11 +130,13 @@ function refusalOf(message: Message, from: string, context: CheckContext): Refus
   }
 }
 
-/** Who would pay is the requester itself, proven before the chain is asked about it. The offer's own signature is another matter. */
-export function payerRefusal({ payer, requester }: Offer, identities: IdentityVerifier): Refusal | undefined {
-  if (payer === undefined) return undefined
-  const known = identities.check(payer, requester)
-  return known.ok ? undefined : known
+/**
+ * Who would pay is the requester itself, proven before the chain is asked about it, and who vouches for an image has signed
+ * it. The offer's own signature is another matter.
+ */
+export function offerRefusal(offer: Offer, { identities, ed25519 }: Pick<CheckContext, 'identities' | 'ed25519'>): Refusal | undefined {
+  const payer = offer.payer === undefined ? undefined : identities.check(offer.payer, offer.requester)
+  return payer?.ok === false ? payer : imageSignersRefusal(offer, ed25519)
 }
 
 function bidRefusal({ bid }: MessageOf<'bid'>, from: string, { identities, wallMs }: CheckContext): Refusal | undefined {

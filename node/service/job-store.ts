@@ -5,11 +5,13 @@ import { parseJobSpec } from '../../src/job/spec.ts'
 import type { JobDocument } from '../../src/documents/job.ts'
 import type { SubmitRequest, Watch } from '../api/contract.ts'
 import { DRAFT_OWNER, JOB_OWNER } from './leftovers.ts'
+import type { SecretStore } from './secret-store.ts'
 
 export interface PrepareOptions {
   content: ContentStore
   requester: string
   providerSets: Readonly<Record<string, readonly string[]>>
+  secrets: Pick<SecretStore, 'keep'>
 }
 
 type Prepared = { document: JobDocument, id: string }
@@ -25,12 +27,13 @@ function draftOwner(nonce: Uint8Array): string {
 /** Checks what a person wrote, imports the files it names, and keeps them for the job. */
 export async function prepareJob(options: PrepareOptions, submit: SubmitRequest, nonce: Uint8Array, watch?: Watch): Promise<Prepared> {
   const { content } = options
-  const { document, id, raw, roots } = await resolveJob(request(options, submit, nonce, watch))
+  const { document, id, raw, roots, secrets } = await resolveJob(request(options, submit, nonce, watch))
   const block = jobBlockCid(id)
   const owner = `${JOB_OWNER}${id}`
   try {
     await content.putBlock(block, raw)
     for (const cid of [block, ...roots]) await content.pin(cid, owner)
+    await options.secrets.keep(id, secrets)
   } catch (err) {
     for (const cid of [block, ...roots]) await content.unpin(cid, owner)
     throw err
@@ -49,6 +52,7 @@ export async function draftJob(options: PrepareOptions, submit: SubmitRequest, n
 export function jobRoots(document: JobDocument, id: string): Set<string> {
   const roots = new Set([jobBlockCid(id), ...document.inputs.map(({ cid }) => cid)])
   if (document.engine.kind === 'wasm') roots.add(document.engine.module)
+  else if (document.engine.image.from === 'content') roots.add(document.engine.image.cid)
   if (document.stdin !== undefined) roots.add(document.stdin)
   if (document.map?.kind === 'files') for (const { cid } of document.map.files) roots.add(cid)
   return roots

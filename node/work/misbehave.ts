@@ -1,17 +1,18 @@
 import { readdir, readFile, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { SandboxPort } from './worker.ts'
+import type { Engine } from './engine.ts'
 
 /**
  * For tests and the demo: a host that runs every job and lies about what came out, so that the vote has somebody to
  * catch. Only `TEST_HEARTH_MISBEHAVE=lie` in the environment turns a node into one.
  */
-export function lyingSandbox(honest: SandboxPort): SandboxPort {
+export function lyingEngine(honest: Engine): Engine {
   return {
+    prefetch: async (document, files) => { await honest.prefetch(document, files) },
     suspend: (suspended) => { honest.suspend(suspended) },
     hold: (runId, held) => { honest.hold(runId, held) },
-    run: async (spec, handlers) => {
-      const done = await honest.run(spec, handlers)
+    run: async (task, watch) => {
+      const done = await honest.run(task, watch)
       if (done.files?.kind === 'folder') await spoil(join(done.files.dir, 'out'))
       else for (const { path, bytes } of done.files?.files ?? []) if (path.startsWith('out/')) spoilBytes(bytes)
       return done

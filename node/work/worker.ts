@@ -1,24 +1,23 @@
-import { createHash } from 'node:crypto'
 import { readdir, rm } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import type { LeaseId, PeerEvent } from '../../src/core/event.ts'
 import type { EffectOf } from '../../src/core/effect.ts'
 import { taskPlan } from '../../src/documents/job.ts'
-import type { JobDocument, TaskPlan } from '../../src/documents/job.ts'
+import type { JobDocument } from '../../src/documents/job.ts'
 import type { RunResult, Usage } from '../../src/documents/receipt.ts'
+import type { EngineKind } from '../../src/documents/resources.ts'
 import { HearthError, toErrorShape } from '../../src/errors.ts'
 import type { ErrorCode } from '../../src/errors.ts'
 import { leaseKey } from '../../src/job/lease.ts'
 import { SECOND_MS } from '../../src/units.ts'
-import type { RunFiles, RunInput, RunOutcome, RunResult as SandboxResult, RunSpec, RunUsage } from '../sandbox/run-spec.ts'
+import type { RunFiles, RunOutcome, RunUsage } from '../sandbox/run-spec.ts'
 import type { ContentPort, FetchContent } from './content-port.ts'
-import { isDiskCode, isDiskFault, runFault } from './disk-fault.ts'
+import type { Engine } from './engine.ts'
+import { isDiskCode, isDiskFault, runFault } from './host-fault.ts'
 import { JobFiles } from './job-files.ts'
 import type { HostedJob } from './job-files.ts'
-import type { LogHub, LogStreamName } from './log-hub.ts'
+import type { LogHub } from './log-hub.ts'
 
-/** Files and directories that one task may leave in /out and /tmp. */
-const MAX_OUT_FILES = 20_000
 /** A run that ends sooner is not told of before its result: for the many short tasks of a map that would be a message each. */
 const WORTH_TELLING_MS = 200
 /** A requester that has not taken a result this long after the last run ended is away: the result waits for it on the disk. */
@@ -28,17 +27,11 @@ const PREFETCHED_TASKS = 2
 /** The core hears of a task's progress at most this often. */
 const PROGRESS_EVERY_MS = SECOND_MS
 
-export interface SandboxPort {
-  run(spec: RunSpec, options: { onLog: (stream: LogStreamName, bytes: Uint8Array) => void, signal: AbortSignal }): Promise<SandboxResult>
-  suspend(suspended: boolean): void
-  hold(runId: string, held: boolean): void
-}
-
 export interface WorkerOptions {
   dir: string
   content: ContentPort
   fetch: FetchContent
-  sandbox: SandboxPort
+  engines: Readonly<Partial<Record<EngineKind, Engine>>>
   logs: LogHub
   dispatch: (event: PeerEvent) => void
 }
@@ -89,7 +82,7 @@ export class Worker {
     const bring = async (): Promise<void> => {
       const document = await files.document()
       const inputs = effect.tasks.slice(0, PREFETCHED_TASKS).flatMap((task) => taskPlan(document, task).inputs)
-      if (document.engine.kind === 'wasm') await files.path(document.engine.module, document.engine.moduleBytes)
+      await this.#options.engines[document.engine.kind]?.prefetch(document, files)
       for (const { cid, sizeBytes } of inputs) await files.path(cid, sizeBytes)
     }
     bring().catch(() => undefined)
@@ -100,12 +93,12 @@ export class Worker {
   }
 
   suspend(suspended: boolean): void {
-    this.#options.sandbox.suspend(suspended)
+    for (const engine of Object.values(this.#options.engines)) engine.suspend(suspended)
   }
 
   /** Holds one run, its time limit too, or lets it go on. */
   hold(lease: LeaseId, held: boolean): void {
-    this.#options.sandbox.hold(runIdOf(lease), held)
+    for (const engine of Object.values(this.#options.engines)) engine.hold(runIdOf(lease), held)
   }
 
   async releaseResult(lease: LeaseId, content: string): Promise<void> {
@@ -146,10 +139,17 @@ export class Worker {
     const { lease } = effect
     const files = this.#filesOf({ ...effect, agreement: lease.agreement })
     const document = await files.document(signal)
-    const plan = taskPlan(document, lease.task)
-    const spec = await this.#spec(effect, document, plan, files, signal)
-    const told = setTimeout(() => { this.#options.dispatch({ kind: 'run-progress', lease, phase: 'running', fraction: 0 }) }, WORTH_TELLING_MS)
-    const { outcome, files: made } = await this.#options.sandbox.run(spec, { onLog: (stream, bytes) => { this.#options.logs.append(leaseKey(lease), stream, bytes) }, signal }).finally(() => { clearTimeout(told) })
+    const engine = this.#options.engines[document.engine.kind]
+    if (engine === undefined) throw new HearthError('E_FIT_ENGINE', `this node runs no ${document.engine.kind} jobs`)
+    const task = { runId: runIdOf(lease), effect, document, plan: taskPlan(document, lease.task), files }
+    const progress = new ProgressTeller(lease, this.#options.dispatch)
+    const { outcome, files: made } = await engine.run(task, {
+      signal,
+      onFetch: (fraction) => { progress.tell('fetching', fraction) },
+      onStart: () => { progress.start() },
+      onLog: (stream, bytes) => { this.#options.logs.append(leaseKey(lease), stream, bytes) },
+      onProgress: (fraction) => { progress.tell('running', fraction) }
+    }).finally(() => { progress.end() })
     try {
       if (outcome.kind === 'abstained' || made === undefined) {
         return outcome.kind === 'abstained'
@@ -171,31 +171,6 @@ export class Worker {
     return files
   }
 
-  async #spec(effect: EffectOf<'run'>, document: JobDocument, plan: TaskPlan, files: JobFiles, signal: AbortSignal): Promise<RunSpec> {
-    if (document.engine.kind !== 'wasm') throw new HearthError('E_FIT_ENGINE', 'this node runs wasm jobs only')
-    const { lease } = effect
-    let lastMonoMs = performance.now()
-    const onProgress = (fraction: number): void => {
-      if (performance.now() - lastMonoMs < PROGRESS_EVERY_MS) return
-      lastMonoMs = performance.now()
-      this.#options.dispatch({ kind: 'run-progress', lease, phase: 'fetching', fraction })
-    }
-    const [modulePath, stdinPath, inputs] = await Promise.all([
-      files.path(document.engine.module, document.engine.moduleBytes, signal, onProgress),
-      document.stdin === undefined ? undefined : files.path(document.stdin, effect.offer.inputBytes, signal),
-      Promise.all(plan.inputs.map((input): Promise<RunInput[]> => files.inputs(input, signal, onProgress)))
-    ])
-    return {
-      runId: runIdOf(lease), modulePath, args: [document.name, ...plan.args], env: plan.env,
-      ...stdinPath === undefined ? {} : { stdinPath },
-      inputs: inputs.flat(),
-      limits: { memoryBytes: document.resources.memoryBytes, outBytes: document.resources.diskBytes, outFiles: MAX_OUT_FILES, logBytes: document.limits.logBytes, wallMs: document.limits.runMs },
-      // every replica of a task gets the same luck and the same clock, so honest results match
-      seed: createHash('sha256').update(`hearth:seed:1:${effect.job}:${lease.task}`).digest(),
-      baseTimeMs: document.createdWallMs
-    }
-  }
-
   async #store(lease: LeaseId, document: JobDocument, outcome: Exclude<RunOutcome, { kind: 'abstained' }>, made: RunFiles): Promise<{ result: RunResult, usage: Usage }> {
     const entries = made.kind === 'memory' ? made.files : await resultEntries(made.dir)
     const { cid, sizeBytes } = await this.#options.content.importTree(entries, { pinFor: `result:${leaseKey(lease)}` })
@@ -206,6 +181,38 @@ export class Worker {
       ? { status: 'trapped', exitCode: 0, trap: absent ? 'E_OUTPUT_MISSING' : trapCode(outcome), ...content }
       : { status: 'exited', exitCode: outcome.exitCode, trap: 'E_NONE', ...content }
     return { result, usage: usageOf(outcome.usage) }
+  }
+}
+
+/** Tells the core how a task goes, at most once a second; of a run that is over at once it says nothing. */
+class ProgressTeller {
+  readonly #lease: LeaseId
+  readonly #dispatch: (event: PeerEvent) => void
+  #lastMonoMs = performance.now()
+  #started: NodeJS.Timeout | undefined
+
+  constructor(lease: LeaseId, dispatch: (event: PeerEvent) => void) {
+    this.#lease = lease
+    this.#dispatch = dispatch
+  }
+
+  tell(phase: 'fetching' | 'running', fraction: number): void {
+    if (performance.now() - this.#lastMonoMs < PROGRESS_EVERY_MS) return
+    this.#say(phase, fraction)
+  }
+
+  /** The program begins. */
+  start(): void {
+    this.#started = setTimeout(() => { this.#say('running', 0) }, WORTH_TELLING_MS)
+  }
+
+  end(): void {
+    clearTimeout(this.#started)
+  }
+
+  #say(phase: 'fetching' | 'running', fraction: number): void {
+    this.#lastMonoMs = performance.now()
+    this.#dispatch({ kind: 'run-progress', lease: this.#lease, phase, fraction })
   }
 }
 

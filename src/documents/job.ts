@@ -2,6 +2,7 @@ import { z } from 'zod'
 import { bytes, cid, int, list, peerId, text, wallMs, wei } from '../codec/schema.ts'
 import { documentCodec } from '../codec/document.ts'
 import { PARAMS } from '../params.ts'
+import { containerImage, imageSignatures } from './image.ts'
 import { GPU_VENDORS, region, resources } from './resources.ts'
 
 const MAX_ARGS = 256
@@ -29,12 +30,20 @@ export function arePathsApart(paths: readonly string[]): boolean {
 }
 
 const wasmEngine = z.strictObject({ kind: z.literal('wasm'), module: cid, moduleBytes: int(1, PARAMS.maxModuleBytes) })
-/** Named here so that job files with containers validate today; nodes without an engine decline them. */
+/** Names of secrets become files below /run/secrets. */
+export const secretName = z.string().regex(/^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/, 'must be a plain name')
+export const MAX_SECRETS = 32
 const containerEngine = z.strictObject({
   kind: z.literal('container'),
-  image: text(512, 1),
+  image: containerImage,
+  signatures: imageSignatures.optional(),
   entrypoint: list(text(MAX_ARG_CHARS), MAX_ARGS).optional(),
-  network: z.strictObject({ allow: list(text(253, 1), 64), maxBytes: int(0, PARAMS.maxInputBytes) }).optional()
+  /** Domains that it may reach, and its traffic in all; none without. */
+  network: z.strictObject({ allow: list(text(253, 1), 64).min(1), maxBytes: int(0, PARAMS.maxInputBytes) }).optional(),
+  /** Named only: values go from the requester to the provider of an agreement, and nowhere else. */
+  secrets: list(secretName, MAX_SECRETS).min(1).optional(),
+  /** The image's registry wants a name and a password: the secret of this name holds both, `name:password`. */
+  registrySecret: secretName.optional()
 })
 
 function rangeCount(range: { start: number, end: number, step: number }): number {

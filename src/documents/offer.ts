@@ -3,6 +3,7 @@ import { cid, int, list, multiaddrText, peerId, wallMs, wei } from '../codec/sch
 import { documentCodec } from '../codec/document.ts'
 import { PARAMS } from '../params.ts'
 import { identity } from './identity.ts'
+import { containerImage, imageSignatures } from './image.ts'
 import { ENGINES, HARDWARE_CLASSES, region, resources } from './resources.ts'
 
 /** The key of a sub-market: a gossip topic and a DHT key. */
@@ -29,6 +30,13 @@ export const offerSchema = z.strictObject({
   tasks: int(1, PARAMS.maxTasks),
   replicas: int(1, PARAMS.maxReplicas),
   moduleBytes: int(0, PARAMS.maxModuleBytes),
+  /** Of a container job: by these its hosts' owners decide. */
+  container: z.strictObject({
+    image: containerImage,
+    signatures: imageSignatures.optional(),
+    /** Wants to reach the network, so many bytes of it. */
+    networkBytes: int(0, PARAMS.maxInputBytes).optional()
+  }).optional(),
   inputBytes: int(0, PARAMS.maxInputBytes),
   runMs: int(1, PARAMS.maxRunMs),
   deadlineWallMs: wallMs,
@@ -40,6 +48,6 @@ export const offerSchema = z.strictObject({
   maxPrepayWei: wei.optional(),
   /** Of 65,535: providers whose hash falls below say why they decline, so that declines do not flood a large market. */
   declineShare: int(0, 65_535)
-})
+}).refine(({ market: { engine }, container }) => (engine === 'container') === (container !== undefined), 'must name an image for containers, and none for others')
 export type Offer = z.output<typeof offerSchema>
 export const offerCodec = documentCodec('offer', offerSchema, PARAMS.maxOfferBytes)

@@ -281,6 +281,11 @@ export class Requesting {
     return found?.deal.provider === provider ? found.job : undefined
   }
 
+  /** Whether this lease is held under the agreement and not over. */
+  leases(agreement: string, ref: LeaseRef): boolean {
+    return this.#deals.get(agreement)?.deal.leases.has(leaseName(ref)) === true
+  }
+
   agreement(id: string): Agreement | undefined {
     return this.#deals.get(id)?.deal.agreement
   }

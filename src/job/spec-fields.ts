@@ -40,7 +40,7 @@ export function describeFields(schema: z.ZodType, base = ''): FieldDescription[]
 }
 
 /** The outcome of reading one value: what it means, or what is wrong with it. */
-type Read<T> = { value: T } | FieldFault
+export type Read<T> = { value: T } | FieldFault
 
 function fault(kind: Fault, message: string, hint: string): FieldFault {
   return { fault: kind, message, hint }
@@ -179,7 +179,9 @@ export type Source = { kind: 'path', path: string } | { kind: 'cid', cid: string
 const MAX_PATH_CHARS = 4096
 
 /** `"scene/house.txt"` or `"cid:bafy…"`. */
-export const source: z.ZodType<Source> = reading<Source>((value) => {
+export const source: z.ZodType<Source> = reading<Source>(readSource)
+
+export function readSource(value: string | number | boolean | object): Read<Source> {
   if (typeof value !== 'string') return fault('TYPE', `must be a path or cid:…, not ${shown(value)}`, 'Write a path such as "scene/house.txt", or "cid:bafy…"')
   if (value.startsWith('cid:')) {
     const cid = value.slice(4)
@@ -188,7 +190,7 @@ export const source: z.ZodType<Source> = reading<Source>((value) => {
   if (/^[a-z][a-z0-9+.-]*:\/\//i.test(value)) return fault('PATH', `${shown(value)} is an address, and nothing is downloaded from addresses`, 'Download it first and write its path, or its cid:…')
   if (value === '' || value.includes('\0') || value.length > MAX_PATH_CHARS || !value.isWellFormed()) return fault('PATH', `${shown(value)} is not a path`, 'Write a path relative to the job file')
   return { value: { kind: 'path', path: value } }
-})
+}
 
 export function sourceText(from: Source): string {
   return from.kind === 'cid' ? `cid:${from.cid}` : from.path

@@ -1,27 +1,42 @@
-import { arePathsApart } from '../documents/job.ts'
+import { arePathsApart, MAX_SECRETS } from '../documents/job.ts'
 import { PARAMS } from '../params.ts'
 import { formatSize, KIB } from '../units.ts'
 import { nearest } from './nearest.ts'
 import type { JobSpec } from './spec.ts'
 import type { Fault, Problem } from './spec-problems.ts'
-import { defaultQuorum, ENV_NAME, MAX_ENV, MAX_INPUTS, placeFault } from './spec-schema.ts'
+import { defaultQuorum, ENV_NAME, MAX_ENV, MAX_INPUTS, placeFault, SECRET_NAME } from './spec-schema.ts'
 import type { JobFile } from './spec-schema.ts'
 import { exactDuration } from './spec-units.ts'
 
 /** Rules between keys of a job file. Each returns its problems; all are told. */
 export function checkRules(file: JobFile): Problem[] {
-  return [...engineRules(file), ...resourceRules(file), ...placesRules(file), ...mapRules(file), ...countRules(file), ...placementRules(file), ...sizeRules(file)]
+  return [...engineRules(file), ...secretRules(file), ...resourceRules(file), ...placesRules(file), ...mapRules(file), ...countRules(file), ...placementRules(file), ...sizeRules(file)]
 }
 
 function problem(fault: Fault, path: string, message: string, hint: string): Problem {
   return { fault, path, message, hint }
 }
 
+const WASM_INSTEAD = {
+  entrypoint: 'Use args', command: 'Use args', network: 'WebAssembly programs have no network: remove it', secrets: 'Inputs are read by the hosts; a container can be given secrets',
+  registryLogin: 'Remove it', imageSignatures: 'Remove it'
+} as const
+
+function secretRules(file: JobFile): Problem[] {
+  const names = Object.keys(file.secrets ?? {})
+  const found = names.filter((name) => !SECRET_NAME.test(name)).map((name) => problem('VALUE', 'secrets', `secrets: "${name}" is not a plain name`, 'Use letters, digits, "_", "-" and "."'))
+  if (names.length > MAX_SECRETS) found.push(problem('RANGE', 'secrets', `secrets has ${names.length} entries, more than ${MAX_SECRETS}`, 'Put several into one file'))
+  if (file.registryLogin === undefined) return found
+  if (!names.includes(file.registryLogin)) found.push(problem('CONFLICT', 'registryLogin', `registryLogin names "${file.registryLogin}", which is none of the secrets`, `Add it: secrets: { ${file.registryLogin}: login.txt }, a file with name:password`))
+  if (file.image?.kind !== 'registry') found.push(problem('CONFLICT', 'registryLogin', 'registryLogin is given, but the image comes from no registry', 'Remove it'))
+  return found
+}
+
 function engineRules(file: JobFile): Problem[] {
   const { module, image } = file
   if (module === undefined && image === undefined) {
     return [file.engine === 'container'
-      ? problem('MISSING', 'image', 'image is missing', 'Name the container\'s image, such as image: docker.io/library/alpine:3')
+      ? problem('MISSING', 'image', 'image is missing', 'Name the container\'s image: image: name@sha256:…, or the path of an archive')
       : problem('MISSING', 'module', 'module is missing', 'Name the program: module: path/to/program.wasm (or image: for a container)')]
   }
   if (module !== undefined && image !== undefined) return [problem('CONFLICT', 'image', 'both module and image are given', 'A job runs one program: keep one of the two')]
@@ -31,7 +46,7 @@ function engineRules(file: JobFile): Problem[] {
   }
   const found: Problem[] = []
   if (kind === 'wasm') {
-    for (const key of ['entrypoint', 'command', 'network'] as const) if (file[key] !== undefined) found.push(problem('CONFLICT', key, `${key} is for containers, and this is a wasm job`, key === 'network' ? 'WebAssembly programs have no network: remove it' : 'Use args'))
+    for (const key of ['entrypoint', 'command', 'network', 'secrets', 'registryLogin', 'imageSignatures'] as const) if (file[key] !== undefined) found.push(problem('CONFLICT', key, `${key} is for containers, and this is a wasm job`, WASM_INSTEAD[key]))
   }
   if (file.args !== undefined && file.command !== undefined) found.push(problem('CONFLICT', 'command', 'both args and command are given', 'They are two words for one thing: keep one'))
   return found

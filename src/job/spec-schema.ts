@@ -1,8 +1,11 @@
 import { z } from 'zod'
+import { imageSignature, readImage } from '../documents/image.ts'
+import type { ContainerImage, ImageSignature } from '../documents/image.ts'
 import { safePath, SELECTION_POLICIES } from '../documents/job.ts'
 import { ENGINES, GPU_VENDORS } from '../documents/resources.ts'
 import { PARAMS } from '../params.ts'
-import { count, describeFields, duration, field, flag, oneOf, peer, price, reading, share, shown, size, source, text, word } from './spec-fields.ts'
+import { count, describeFields, duration, field, flag, oneOf, peer, price, reading, readSource, share, shown, size, source, text, word } from './spec-fields.ts'
+import type { Read, Source } from './spec-fields.ts'
 import type { Vocabulary } from './spec-problems.ts'
 
 /** What a job gets when its file does not say. The one place: parser, `help job` and README all read it. */
@@ -44,6 +47,7 @@ const MAX_LATENCY_MS = 60_000
 const MAX_PROVIDER_SETS = 32
 /** Names of provider sets, in the configuration and in job files. */
 export const SET_NAME = /^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$/
+export const SECRET_NAME = /^[A-Za-z_][A-Za-z0-9_.-]{0,63}$/
 export const ENV_NAME = /^[A-Za-z_][A-Za-z0-9_]{0,127}$/
 
 /** A place below /in or /out. People write the mount point too; we say so rather than guess. */
@@ -116,12 +120,42 @@ const placementSchema = z.strictObject({
   }).optional(), { type: 'keys below', meaning: 'What the host\'s hardware must be beyond the resources', example: '{ gpuVendors: [nvidia, amd] }' })
 })
 
+/** An image of a registry, or an archive as any other source. */
+export type ImageSource = { kind: 'registry', image: ContainerImage } | Source
+
+const image = reading<ImageSource>((value): Read<ImageSource> => {
+  if (typeof value !== 'string' || value === '') return { fault: 'TYPE', message: `must be an image, not ${shown(value)}`, hint: 'Write name@sha256:…, cid:… or the path of an archive' }
+  const read = readImage(value)
+  switch (read.kind) {
+    case 'source': return readSource(value)
+    case 'wrong': return { fault: 'VALUE', message: read.message, hint: read.hint }
+    case 'registry': return { value: read }
+  }
+})
+
+/** A file beside the job. Its bytes never become content that others could ask for. */
+const secretFile = reading<string>((value) => {
+  const read = readSource(value)
+  return 'fault' in read ? read : read.value.kind === 'path' ? { value: read.value.path } : { fault: 'VALUE', message: 'is content that anybody may hold', hint: 'Name a file beside the job' }
+})
+
+/** `PeerId:base64`. */
+const signature = reading<ImageSignature>((value) => {
+  const [signer = '', encoded = ''] = typeof value === 'string' ? value.split(':') : []
+  const bytes = /^[A-Za-z0-9+/]{86}==$/.test(encoded) ? Uint8Array.from(atob(encoded), (char) => char.charCodeAt(0)) : undefined
+  const parsed = imageSignature.safeParse({ signer, signature: bytes })
+  return parsed.success ? { value: parsed.data } : { fault: 'VALUE', message: `${shown(value)} is not a signature`, hint: 'Copy what `image sign` prints: a PeerId, ":" and 88 characters' }
+})
+
 /** The job file as people write it. Its output has units parsed, and gaps where the file says nothing. */
 export const jobFileSchema = z.strictObject({
   name: field(noun('a name', MAX_NAME_CHARS, 'a short name on one line').optional(), { type: 'text', meaning: 'What you call the job, 64 characters at most; everyone who runs it sees it', example: 'house at dusk', default: 'the name of the module or image' }),
   engine: field(oneOf(ENGINES).optional(), { type: ENGINES.join(' or '), meaning: 'What runs the program', example: 'wasm', default: 'wasm with a module, container with an image' }),
   module: field(source.optional(), { type: 'path or cid:…', meaning: 'The WebAssembly (WASI preview 1) program', example: 'tracer.wasm' }),
-  image: field(noun('an image', 512, 'an image reference, such as "docker.io/library/alpine:3"').optional(), { type: 'text', meaning: 'The container\'s image; needs hosts with a container engine', example: 'docker.io/library/alpine:3' }),
+  image: field(image.optional(), { type: 'name@digest, path or cid:…', meaning: 'The container\'s image: of a registry, by digest; or an archive that hosts fetch from you (docker save, or the tar of a root file system). Needs hosts with a container engine', example: 'image.tar' }),
+  imageSignatures: field(z.array(signature).max(4).optional(), { type: 'list of signatures', meaning: 'Who vouches for the image, as `image sign` prints it: hosts that trust a signer run it', example: '["12D3KooW…:base64"]', default: 'none' }),
+  registryLogin: field(text('the name of a secret', 64, SECRET_NAME, 'Name one of secrets').optional(), { type: 'name of a secret', meaning: 'The secret that holds name:password for the image\'s registry', example: 'registry' }),
+  secrets: field(z.record(z.string(), secretFile).optional(), { type: 'names and paths', meaning: 'Files that only the chosen hosts get, sealed to them, and the program finds at /run/secrets/NAME; containers only', example: '{ token: token.txt }', default: 'none' }),
   entrypoint: field(z.array(word(MAX_WORD_CHARS)).max(MAX_ARGS).optional(), { type: 'list of texts', meaning: 'Replaces the image\'s entrypoint', example: '[/bin/sh, -c]' }),
   command: field(z.array(word(MAX_WORD_CHARS)).max(MAX_ARGS).optional(), { type: 'list of texts', meaning: 'Another word for args, as containers call it', example: '["echo hello"]' }),
   network: field(z.strictObject({
@@ -153,7 +187,7 @@ const SYNONYMS: Record<string, string> = {
   storage: 'resources.disk', gpus: 'resources.gpu', vram: 'resources.gpu.vram', timeout: 'limits.run', runtime: 'limits.run', deadline: 'limits.total',
   program: 'module', wasm: 'module', binary: 'module', arguments: 'args', argv: 'args', environment: 'env', files: 'inputs', mounts: 'inputs', input: 'inputs', output: 'outputs',
   budget: 'priceCap', maxprice: 'priceCap', price: 'priceCap', cost: 'priceCap', policy: 'select', selection: 'select', strategy: 'select', redundancy: 'replicas', copies: 'replicas',
-  docker: 'image', container: 'image', region: 'placement.regions', attempts: 'retries', foreach: 'map', matrix: 'map', each: 'map', latency: 'placement.maxLatency'
+  docker: 'image', container: 'image', password: 'secrets', passwords: 'secrets', credentials: 'registryLogin', login: 'registryLogin', auth: 'registryLogin', region: 'placement.regions', attempts: 'retries', foreach: 'map', matrix: 'map', each: 'map', latency: 'placement.maxLatency'
 }
 
 export const JOB_VOCABULARY: Vocabulary = {

@@ -1,3 +1,4 @@
+import { imageText } from '../documents/image.ts'
 import type { JobMap, JobSpec } from './spec.ts'
 import { sourceText } from './spec-fields.ts'
 import { exactDuration, exactSize, exactWei } from './spec-units.ts'
@@ -39,7 +40,10 @@ function present(keys: Record<string, unknown>): Record<string, unknown> {
 
 function containerKeys(engine: Extract<JobSpec['engine'], { kind: 'container' }>): Record<string, unknown> {
   return present({
-    image: engine.image,
+    image: engine.image.kind === 'registry' ? imageText(engine.image.image) : sourceText(engine.image),
+    imageSignatures: engine.signatures?.map(({ signer, signature }) => `${signer}:${btoa(String.fromCharCode(...signature))}`),
+    registryLogin: engine.registrySecret,
+    secrets: engine.secrets === undefined ? undefined : Object.fromEntries(engine.secrets.map(({ name, path }) => [name, path])),
     entrypoint: engine.entrypoint,
     network: engine.network === undefined ? undefined : { allow: engine.network.allow, max: exactSize(engine.network.maxBytes) }
   })

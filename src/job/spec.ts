@@ -1,10 +1,12 @@
+import type { ImageSignature } from '../documents/image.ts'
 import type { SelectionPolicyName } from '../documents/job.ts'
 import type { GpuVendor, Resources } from '../documents/resources.ts'
+import { invariant } from '../errors.ts'
 import { PARAMS } from '../params.ts'
 import { parseDuration, parseSize } from '../units.ts'
 import type { Source } from './spec-fields.ts'
 import { defaultQuorum, JOB_DEFAULTS, JOB_VOCABULARY, jobFileSchema, MAX_NAME_CHARS } from './spec-schema.ts'
-import type { JobFile } from './spec-schema.ts'
+import type { ImageSource, JobFile } from './spec-schema.ts'
 import { checkRules, warningsOf } from './spec-rules.ts'
 import { pathText, problemError, problemsOf } from './spec-problems.ts'
 import type { Problem } from './spec-problems.ts'
@@ -15,7 +17,16 @@ export interface JobSpec {
   name: string
   engine:
     | { kind: 'wasm', module: Source }
-    | { kind: 'container', image: string, entrypoint?: string[], network?: { allow: string[], maxBytes: number } }
+    | {
+      kind: 'container'
+      image: ImageSource
+      signatures?: ImageSignature[]
+      entrypoint?: string[]
+      network?: { allow: string[], maxBytes: number }
+      /** By name: files beside the job, which stay out of its document. */
+      secrets?: { name: string, path: string }[]
+      registrySecret?: string
+    }
   args: string[]
   env: Record<string, string>
   /** Sorted by place. */
@@ -95,20 +106,26 @@ function resourcesOf(file: JobFile): Resources {
 
 function engineOf(file: JobFile): JobSpec['engine'] {
   if (file.module !== undefined) return { kind: 'wasm', module: file.module }
+  invariant(file.image !== undefined, 'a job without module and image passed the rules')
+  const secrets = Object.entries(file.secrets ?? {}).map(([name, path]) => ({ name, path })).sort((a, b) => a.name < b.name ? -1 : 1)
   return {
     kind: 'container',
-    image: file.image ?? '',
+    image: file.image,
+    ...(file.imageSignatures === undefined || file.imageSignatures.length === 0 ? {} : { signatures: file.imageSignatures }),
     ...(file.entrypoint === undefined ? {} : { entrypoint: file.entrypoint }),
-    ...(file.network === undefined ? {} : { network: { allow: file.network.allow, maxBytes: file.network.max ?? parseSize(JOB_DEFAULTS.networkMax) } })
+    // an empty list reaches nothing, as does none
+    ...(file.network === undefined || file.network.allow.length === 0 ? {} : { network: { allow: file.network.allow, maxBytes: file.network.max ?? parseSize(JOB_DEFAULTS.networkMax) } }),
+    ...(secrets.length === 0 ? {} : { secrets }),
+    ...(file.registryLogin === undefined ? {} : { registrySecret: file.registryLogin })
   }
 }
 
-/** The last part of the module's path or of the image's reference, without `.wasm` or tag. */
+/** The last part of the module's path or of the image's name, without its ending. */
 function nameOf(file: JobFile): string {
   if (file.name !== undefined) return file.name
-  const from = file.image ?? (file.module?.kind === 'path' ? file.module.path : '')
-  const last = (file.image === undefined ? from : from.replace(/@.*$/, '')).split(/[\\/]/).findLast((part) => part !== '') ?? ''
-  const bare = (file.image === undefined ? last.replace(/\.wasm$/i, '') : last.replace(/:.*$/, '')).replace(/\p{Cc}/gu, '')
+  const from = file.image ?? file.module
+  const whole = from?.kind === 'registry' ? (from.image.from === 'registry' ? from.image.name : '') : from?.kind === 'path' ? from.path : ''
+  const bare = (whole.split(/[\\/]/).findLast((part) => part !== '') ?? '').replace(/\.(?:wasm|tar|tgz|tar\.\w+)$/i, '').replace(/\p{Cc}/gu, '')
   return bare.slice(0, MAX_NAME_CHARS).toWellFormed() || 'job'
 }
 

@@ -153,6 +153,7 @@ export class Tendering {
       market: { engine: document.engine.kind, hardware: hardwareClass(document.resources), region: offerRegion(document.placement.regions) },
       resources: document.resources, tasks: job.taskCount, replicas: document.replication.replicas,
       moduleBytes: document.engine.kind === 'wasm' ? document.engine.moduleBytes : 0,
+      ...containerOf(document),
       inputBytes: Math.min(PARAMS.maxInputBytes, taskInputBytes(document)),
       runMs: document.limits.runMs, deadlineWallMs: deadlineWallMs(job), issuedWallMs: turn.now.wallMs,
       ...document.priceCapWei === undefined ? {} : { priceCapWei: document.priceCapWei },
@@ -167,6 +168,12 @@ function freshest(spares: readonly Spare[]): Spare[] {
   const byPeer = new Map<string, Spare>()
   for (const spare of spares) if (!byPeer.has(spare.bid.identity.peer) && byPeer.size < MAX_BIDS) byPeer.set(spare.bid.identity.peer, spare)
   return [...byPeer.values()]
+}
+
+function containerOf({ engine }: JobDocument): Pick<Offer, 'container'> {
+  if (engine.kind !== 'container') return {}
+  const { image, signatures, network } = engine
+  return { container: { image, ...signatures === undefined ? {} : { signatures }, ...network === undefined ? {} : { networkBytes: network.maxBytes } } }
 }
 
 /** Input bytes of the largest task. */

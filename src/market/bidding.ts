@@ -7,6 +7,7 @@ import type { Capacity } from './capacity.ts'
 import type { SharePolicy } from '../documents/share.ts'
 import { unmetResources } from './fit.ts'
 import type { Unmet } from './fit.ts'
+import { imageUnmet } from './images.ts'
 
 /** Below this many served tasks a requester's share of faulty programs says nothing. */
 const FAULT_SAMPLE = 10
@@ -55,7 +56,7 @@ function unmetByPolicy(offer: Offer, view: HostView): Unmet[] {
   if (offer.market.region !== 'any' && offer.market.region !== policy.region) unmet.push({ code: 'E_FIT_REGION', message: `is in ${policy.region}, not ${offer.market.region}` })
   if (offer.runMs > policy.maxRunMs) unmet.push({ code: 'E_FIT_RUN_TIME', message: `runs tasks of at most ${formatDuration(policy.maxRunMs)}, this one may take ${formatDuration(offer.runMs)}` })
   if (offer.inputBytes + offer.moduleBytes > policy.maxInputBytes) unmet.push({ code: 'E_FIT_INPUT', message: `fetches at most ${formatSize(policy.maxInputBytes)}, the inputs have ${formatSize(offer.inputBytes + offer.moduleBytes)}` })
-  return unmet
+  return offer.container === undefined ? unmet : [...unmet, ...imageUnmet(offer.container, policy)]
 }
 
 /**

@@ -5,6 +5,7 @@ import { ZERO_ADDRESS } from '../documents/agreement.ts'
 import type { Message, MessageOf } from '../documents/message.ts'
 import type { Hardware } from '../documents/resources.ts'
 import { leaseKey } from '../job/lease.ts'
+import { NO_CONTAINERS } from '../documents/share.ts'
 import type { SharePolicy } from '../documents/share.ts'
 import { TicketHasher } from '../documents/ticket.ts'
 import { hmacDraws } from '../payment/draws.ts'
@@ -306,7 +307,7 @@ export class Computer implements Station {
   /** As a driver checks a ticket before its core hears of it: what cannot be taken is not worth the check of its signature. */
   #screen(peer: Peer, message: MessageOf<'ticket'>): MessageOf<'ticket'> | 'forged' {
     const { signature, ...unsigned } = message
-    if (!peer.screensTicket(message, this.#now())) return unsigned
+    if (peer.ticketRefusal(message, this.#now()) !== undefined) return unsigned
     return simSignature(this.#world.hasher, message.ticket.payer, this.#tickets.digest(message.ticket)) === signature ? message : 'forged'
   }
 
@@ -394,7 +395,7 @@ export class Computer implements Station {
   #options(): PeerOptions {
     const policy: SharePolicy = {
       enabled: this.spec.lends, paused: false, ...this.hardware(), gpus: false, engines: ['wasm'], region: 'any', maxRunMs: 24 * HOUR_MS, maxInputBytes: 64 * GIB,
-      allow: [], deny: [], hours: [], onlyWhenIdle: this.spec.onlyWhenIdle, busyPrograms: [], maxRequesterFaultShare: 1
+      allow: [], deny: [], hours: [], onlyWhenIdle: this.spec.onlyWhenIdle, ...NO_CONTAINERS, busyPrograms: [], maxRequesterFaultShare: 1
     }
     const { address } = this
     const payment = this.#paymentOptions()

@@ -7,6 +7,7 @@ import { GIB, HOUR_MS, MIB } from '../../src/units.ts'
 import { BoundedQueue } from '../../node/api/bounded-queue.ts'
 import type { AdSummary, AdView, Check, Estimate, JobDetail, JobSummary, LogChunk, NodeApi, NodeStatus, PeerSummary, ResultsReport, ShareReport, SubmitRequest, Timestamped, Watch, WhyReport } from '../../node/api/contract.ts'
 import type { Bill, CapsChange, CapsReport, EarningsReport, FundRequest, MoneyMoved, PriceChange, PriceReport, RefundsReport, TicketsReport, Wallet, Withdrawal, WithdrawRequest } from '../../node/api/money.ts'
+import { NO_CONTAINERS } from '../../src/documents/share.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
 
 export const PEERS = [
@@ -24,7 +25,7 @@ export const NOW_WALL_MS = Date.UTC(2026, 0, 15, 12, 0, 0)
 
 export const POLICY: SharePolicy = {
   enabled: true, paused: false, cores: 4, memoryBytes: 8 * GIB, diskBytes: 20 * GIB, gpus: false, engines: ['wasm'], region: 'any',
-  maxRunMs: HOUR_MS, maxInputBytes: 4 * GIB, allow: [], deny: [], hours: [], onlyWhenIdle: false, busyPrograms: [], maxRequesterFaultShare: 0.5
+  maxRunMs: HOUR_MS, maxInputBytes: 4 * GIB, allow: [], deny: [], hours: [], onlyWhenIdle: false, ...NO_CONTAINERS, busyPrograms: [], maxRequesterFaultShare: 0.5
 }
 
 function summary(i: number, fields: Partial<JobSummary>): JobSummary {

@@ -16,7 +16,7 @@ export async function serveJob(peer: HandPeer, spec: Record<string, unknown>, ba
   const dir = await mkdtemp(join(tmpdir(), 'hearth-served-'))
   const content = await ContentStore.open({ dir, quotaBytes: GIB, minFreeDiskBytes: 0 })
   const transfer = await Transfer.start({ network: peer.network.streams, store: content, authorize: () => true })
-  const { id, document } = await prepareJob({ content, requester: peer.peerId, providerSets: {} }, { spec, baseDir }, new Uint8Array(randomBytes(16)))
+  const { id, document } = await prepareJob({ content, requester: peer.peerId, providerSets: {}, secrets: { keep: async () => {} } }, { spec, baseDir }, new Uint8Array(randomBytes(16)))
   const moduleBytes = document.engine.kind === 'wasm' ? document.engine.moduleBytes : 0
   return {
     offer: { job: id, resources: document.resources, moduleBytes, runMs: document.limits.runMs },

@@ -50,7 +50,7 @@ export class HandPeer {
     const box: Box = { sign: (digest) => keys.signMoney(digest), parties: new Map() }
     const node = await createTestNetwork({}, {
       keys: { ...keys, signMoney: (digest) => box.sign(digest) }, chainId: chain.chainId, contract: chain.contract, separator: separatorOf(chain),
-      payPartiesOf: (id) => box.parties.get(id), screenTicket: () => true
+      payPartiesOf: (id) => box.parties.get(id), ticketRefusal: () => undefined
     })
     const peer = new HandPeer(chain, keys, node, box)
     for (const address of addresses) await node.network.dial(address)

@@ -35,6 +35,8 @@ export interface Habits {
   acknowledges?: boolean
   /** What it says of its bond, in the place of the truth. */
   says?: (truth: BondExposure) => BondExposure | undefined
+  /** Of the commits that it offers; nearly all the life of a ticket by default. */
+  expirySec?: number
 }
 
 export class HandProvider {
@@ -44,25 +46,25 @@ export class HandProvider {
   readonly tickets: PayMessageOf<'ticket'>[] = []
   readonly leases: LeaseRef[] = []
   acknowledges: boolean
+  expirySec: number
   #agreement: Agreement | undefined
   #id: string | undefined
   #sequence = 0
   readonly #engaged = Promise.withResolvers<void>()
   readonly #slots: number
   readonly #secret: (index: number, provider: HandProvider) => Uint8Array
-  readonly #expirySec: number
   readonly #says: NonNullable<Habits['says']>
   /** Behind its agreements so far; it counts all as standing. */
   #exposedWei = 0n
 
-  private constructor(peer: HandPeer, { terms = {}, slots = 1, secret = () => randomBytes(32), acknowledges = true, says = (truth) => truth }: Habits) {
+  private constructor(peer: HandPeer, { terms = {}, slots = 1, secret = () => randomBytes(32), acknowledges = true, expirySec, says = (truth) => truth }: Habits) {
     this.peer = peer
     this.terms = { ...TERMS, ...terms }
     this.#slots = slots
     this.acknowledges = acknowledges
     this.#says = says
     this.#secret = secret
-    this.#expirySec = Math.floor(Date.now() / SECOND_MS) + this.terms.ticketLifeSec - 60
+    this.expirySec = expirySec ?? Math.floor(Date.now() / SECOND_MS) + this.terms.ticketLifeSec - 60
     peer.network.onOffer((offer) => { void this.#bid(offer) })
     peer.network.setAd(() => adFields({ free: { ...HARDWARE, gpus: 0 } }))
     peer.network.setMarkets([{ engine: 'wasm', hardware: 'cpu', region: 'any' }])
@@ -104,6 +106,7 @@ export class HandProvider {
   }
 
   async engaged(): Promise<void> {
+    await this.peer.until('an agreement', () => this.#id !== undefined)
     await this.#engaged.promise
   }
 
@@ -126,7 +129,7 @@ export class HandProvider {
 
   /** Commits from `first` on. */
   lots(first: number, count: number = this.terms.openCommits): MessageOf<'credit'>['lots'] {
-    return [{ first, expirySec: this.#expirySec, commits: Array.from({ length: count }, (_, i) => this.commit(first + i)) }]
+    return [{ first, expirySec: this.expirySec, commits: Array.from({ length: count }, (_, i) => this.commit(first + i)) }]
   }
 
   commit(index: number): string {
@@ -142,7 +145,7 @@ export class HandProvider {
   expected(index: number, commit: string, salt: string): Ticket {
     const { agreement: { requesterAddress: payer, payee, job } } = this
     const { faceValueWei, winProb } = this.terms
-    return { payer, payee, faceValueWei, winProb, expirySec: this.#expirySec, commit, salt, context: contextOf(nativeHasher, jobDigest(job), this.id, index) }
+    return { payer, payee, faceValueWei, winProb, expirySec: this.expirySec, commit, salt, context: contextOf(nativeHasher, jobDigest(job), this.id, index) }
   }
 
   /** Those of the tickets that it was given that won. */

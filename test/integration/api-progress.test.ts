@@ -82,7 +82,7 @@ async function overSocket<T>(dir: string, api: NodeApi, run: (client: RemoteApi,
 
 test('inputs on their way into the store are counted by bytes, within files too', async ({ store, job }) => {
   const seen: ByteProgress[] = []
-  await prepareJob({ content: store, requester: REQUESTER, providerSets: {} }, { spec: { engine: 'wasm', module: './a.wasm', inputs: { texts: './texts' } }, baseDir: job }, randomBytes(16), { onProgress: ({ doneBytes, totalBytes }) => { seen.push({ doneBytes, totalBytes }) } })
+  await prepareJob({ content: store, requester: REQUESTER, providerSets: {}, secrets: { keep: async () => {} } }, { spec: { engine: 'wasm', module: './a.wasm', inputs: { texts: './texts' } }, baseDir: job }, randomBytes(16), { onProgress: ({ doneBytes, totalBytes }) => { seen.push({ doneBytes, totalBytes }) } })
   assertRuns(seen, INPUT_BYTES + 8)
   assert.ok(seen.length > 10, 'a report a chunk, not a file')
 })
@@ -91,7 +91,7 @@ test('ended half-way, an import leaves nothing pinned and no job', async ({ stor
   await writeFile(join(job, 'texts', 'd'), randomBytes(4 * MIB))
   const before = [...store.pins()].length
   const abort = new AbortController()
-  const ended = prepareJob({ content: store, requester: REQUESTER, providerSets: {} }, { spec: { engine: 'wasm', module: './a.wasm', inputs: { texts: './texts' } }, baseDir: job }, randomBytes(16), { signal: abort.signal, onProgress: ({ doneBytes }) => { if (doneBytes > MIB) abort.abort() } })
+  const ended = prepareJob({ content: store, requester: REQUESTER, providerSets: {}, secrets: { keep: async () => {} } }, { spec: { engine: 'wasm', module: './a.wasm', inputs: { texts: './texts' } }, baseDir: job }, randomBytes(16), { signal: abort.signal, onProgress: ({ doneBytes }) => { if (doneBytes > MIB) abort.abort() } })
   assert.is(await codeOf(ended), 'E_CONTENT_ABORTED')
   assert.is([...store.pins()].length, before)
   await rm(join(job, 'texts', 'd'))

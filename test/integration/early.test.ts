@@ -76,10 +76,10 @@ test('a job whose making fails half-way leaves nothing pinned', async ({ dir }) 
   const request = { spec: { engine: 'wasm', module: './hello/hello.wasm' }, baseDir: EXAMPLES }
   const requester = '12D3KooWQmXf7TzaGkVtxHRtnSRnWLXWBTfnMmuNYgtiZnR2tHzp'
   let failed = false
-  await prepareJob({ content: broken, requester, providerSets: {} }, request, randomBytes(16)).catch(() => { failed = true })
+  await prepareJob({ content: broken, requester, providerSets: {}, secrets: { keep: async () => {} } }, request, randomBytes(16)).catch(() => { failed = true })
   assert.ok(failed)
   assert.equal([...store.pins()], [])
-  const { id } = await prepareJob({ content: store, requester, providerSets: {} }, request, randomBytes(16))
+  const { id } = await prepareJob({ content: store, requester, providerSets: {}, secrets: { keep: async () => {} } }, request, randomBytes(16))
   assert.ok([...store.pins()].length > 0 && [...store.pins()].every(({ owner }) => owner === `job:${id}`))
   await store.close()
 })

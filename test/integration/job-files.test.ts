@@ -20,7 +20,7 @@ const AGREEMENT = `0x${'11'.repeat(32)}`
 async function open(): Promise<{ files: JobFiles, module: string, asked: FetchRequest[], letThrough: () => void, dir: string, close: () => Promise<void> }> {
   const home = await mkdtemp(join(tmpdir(), 'hearth-files-'))
   const content = await ContentStore.open({ dir: join(home, 'content'), quotaBytes: GIB, minFreeDiskBytes: 0 })
-  const { id: job, document } = await prepareJob({ content, requester: REQUESTER, providerSets: {} }, { spec: { module: './hello/hello.wasm' }, baseDir: EXAMPLES }, new Uint8Array(16))
+  const { id: job, document } = await prepareJob({ content, requester: REQUESTER, providerSets: {}, secrets: { keep: async () => {} } }, { spec: { module: './hello/hello.wasm' }, baseDir: EXAMPLES }, new Uint8Array(16))
   assert.ok(document.engine.kind === 'wasm')
   const offer: Offer = {
     v: 1, job, round: 0, requester: REQUESTER, addresses: [], market: { engine: 'wasm', hardware: 'cpu', region: 'any' }, resources: document.resources,

@@ -21,12 +21,15 @@ import { toHex } from '../../src/codec/hasher.ts'
 import { refuse } from '../../src/codec/result.ts'
 import type { DocumentCodec } from '../../src/codec/document.ts'
 import { HearthError } from '../../src/errors.ts'
+import type { ImageSignature } from '../../src/documents/image.ts'
 import { PARAMS } from '../../src/params.ts'
+import { GIB } from '../../src/units.ts'
 import { ContentStore } from '../../node/content/index.ts'
 import { openTransfer } from '../../node/work/transfer.ts'
 import { Ed25519Verifier, IdentityVerifier, nativeHasher, nodeKeys } from '../../node/keys/index.ts'
 import type { NodeKeys } from '../../node/keys/index.ts'
 import { BAN_MS, FAULT_MEMORY_MS, FAULTS_TO_BAN, MAX_BAN_MS, Misconduct } from '../../node/network/misconduct.ts'
+import { signImage } from '../../node/network/image-signers.ts'
 import { checkMessage, sealMessage } from '../../node/network/seal.ts'
 import type { CheckContext } from '../../node/network/seal.ts'
 import { SignedCodec } from '../../node/network/signed.ts'
@@ -260,10 +263,11 @@ async function parties(): Promise<Parties> {
     attempt: 0, slots: 1, taskPriceWei: 0n, terms: { mode: 'free' }, createdWallMs: Date.now(), expiresWallMs: Date.now() + 60_000
   }
   const id = toHex(agreementDigest(nativeHasher, SEPARATOR, agreement))
-  const identities = new IdentityVerifier(new Ed25519Verifier())
+  const ed25519 = new Ed25519Verifier()
+  const identities = new IdentityVerifier(ed25519)
   return {
     requester, provider, stranger, agreement, id,
-    context: (self, change = {}) => ({ self: self.peerId, separator: SEPARATOR, chainId: 0, contract: ZERO_ADDRESS, identities, wallMs: Date.now, agreementOf: (other) => other === id ? agreement : undefined, ...change })
+    context: (self, change = {}) => ({ self: self.peerId, separator: SEPARATOR, chainId: 0, contract: ZERO_ADDRESS, identities, ed25519, wallMs: Date.now, agreementOf: (other) => other === id ? agreement : undefined, ...change })
   }
 }
 
@@ -289,6 +293,20 @@ test('a proposal passes only from its requester, with its identity and its signa
   assert.is(verdictOf(change({ requesterAddress: stranger.address }), requester, at), 'E_AGREEMENT_PARTY', 'somebody else pays')
   assert.is(verdictOf(change({}, { ...requester.identity, address: stranger.address }), requester, at), 'E_IDENTITY')
   assert.is(verdictOf(change({ chainId: 5 }), requester, at), 'passed', 'of another chain: the core refuses it and says so')
+})
+
+test('an offer names as signers of its image only those who signed it', async () => {
+  const { requester, provider, stranger, context } = await parties()
+  const digest = (byte: string): string => `sha256:${byte.repeat(32)}`
+  const offering = (signatures: ImageSignature[]): Message => ({ kind: 'offer', offer: {
+    v: 1, job: testCid('job'), round: 1, requester: requester.peerId, addresses: [], market: { engine: 'container', hardware: 'cpu', region: 'any' }, resources: { cores: 1, memoryBytes: GIB, diskBytes: 0 },
+    tasks: 1, replicas: 1, moduleBytes: 0, container: { image: { from: 'registry', name: 'alpine', digest: digest('a1') }, signatures }, inputBytes: 0, runMs: 1000, deadlineWallMs: Date.now() + 60_000, issuedWallMs: Date.now(), declineShare: 0
+  } })
+  const at = context(provider)
+  const signed = signImage(stranger, digest('a1'))
+  assert.is(verdictOf(offering([signed]), requester, at), 'passed')
+  assert.is(verdictOf(offering([signed, { ...signed, signer: provider.peerId }]), requester, at), 'E_IMAGE_SIGNATURE', 'in another name')
+  assert.is(verdictOf(offering([signImage(stranger, digest('b2'))]), requester, at), 'E_IMAGE_SIGNATURE', 'of another image')
 })
 
 test('a value that fits its schema and no digest is a refusal, not a crash', async () => {

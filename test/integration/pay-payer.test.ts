@@ -4,9 +4,11 @@
  */
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
+import { brokerCode } from '../../node/chain/broker.ts'
 import { separatorOf } from '../../node/chain/index.ts'
 import type { ClusterNode } from '../../node/demo/cluster.ts'
 import { nativeHasher, nodeKeys } from '../../node/keys/index.ts'
+import { FAULTS_TO_BAN, SMALL_FAULTS } from '../../node/network/misconduct.ts'
 import { payMessageCodec } from '../../src/documents/pay-message.ts'
 import { TicketHasher } from '../../src/documents/ticket.ts'
 import type { Ticket } from '../../src/documents/ticket.ts'
@@ -82,6 +84,27 @@ test('a winner that is sent three times is one winner, on the wire and on the ch
     assert.is((await payer.state()).tickets, 2)
     await redeemed(context, payer, 2)
   })
+})
+
+test('a ticket that a hot key signed is not taken, though its payer registered the key: it may have been revoked, and then pays nothing', async (context) => {
+  const { chain } = context.world
+  const hot = await nodeKeys(new Uint8Array(32).fill(9))
+  for (const calls of [[brokerCode.addSigner(hot.address)], [brokerCode.addSigner(hot.address), brokerCode.revokeSigner(hot.address)]]) {
+    await withPayer(context, async (payer, peer) => {
+      await chain.rpc('anvil_impersonateAccount', [peer.keys.address])
+      for (const data of calls) await chain.rpc('eth_sendTransaction', [{ from: peer.keys.address, to: chain.contract, data }])
+      await chain.rpc('evm_mine')
+      const until = BigInt(await chain.rpc<string>('eth_call', [{ to: chain.contract, data: brokerCode.signerUntil(peer.keys.address, hot.address) }, 'latest']))
+      assert.ok(until > BigInt(Math.floor(Date.now() / 1000)), 'the contract does not know the key')
+      const ticket = payer.ticket(0)
+      peer.signAs((digest) => hot.signMoney(digest))
+      await peer.send(payer.provider, { kind: 'ticket', agreement: payer.id, index: 0, ticket })
+      peer.signAs()
+      assert.is((await payer.state()).tickets, 0)
+      assert.is(await payer.give(0, ticket), 'credited')
+      await redeemed(context, payer, 1)
+    })
+  }
 })
 
 test('a second ticket on a commit is refused, and the first stands', async (context) => {
@@ -263,6 +286,19 @@ test('a flood of what is no ticket ends with the door closed: three bad signatur
     assert.ok(['cut off', 'refused'].includes(refused))
   }, 0.1)
   // the door is closed to that one alone
+  await withPayer(context, async (payer) => { assert.is(await payer.pay(0), 'credited') })
+})
+
+test('a flood of signed tickets that were never offered is answered for a while; then the door is closed', async (context) => {
+  await withPayer(context, async (payer, peer) => {
+    const wrong = payer.ticket(0, { faceValueWei: payer.terms.faceValueWei + 1n })
+    for (let i = 0; i < SMALL_FAULTS; i++) assert.is(await payer.give(0, wrong), 'E_TICKET_FIELD')
+    assert.is(await payer.pay(0), 'credited', 'a mistake is forgiven')
+    for (let i = 0; i < 20 * SMALL_FAULTS && peer.isConnected(payer.provider); i++) await peer.send(payer.provider, { kind: 'ticket', agreement: payer.id, index: i % 4, ticket: wrong }).catch(() => undefined)
+    await peer.until('the end of the connection', () => !peer.isConnected(payer.provider))
+    const answers = peer.heard.filter(({ message }) => message.kind === 'ticket-refused').length
+    assert.ok(answers <= FAULTS_TO_BAN * SMALL_FAULTS, `${answers} answers`)
+  }, 0.1)
   await withPayer(context, async (payer) => { assert.is(await payer.pay(0), 'credited') })
 })
 

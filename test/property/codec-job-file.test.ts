@@ -35,7 +35,7 @@ const jobFile = record({
   name: maybe(string({ unit: 'grapheme', minLength: 1, maxLength: 10 })),
   engine: maybe(constantFrom('wasm', 'wasm', 'wasm', 'container')),
   module: oneof({ weight: 9, arbitrary: constant(`cid:${CID_A}`) }, constant(undefined)),
-  image: rare(constantFrom('alpine', 'a/b:c')),
+  image: rare(constantFrom('alpine', `a/b:c@sha256:${'0f'.repeat(32)}`, `cid:${CID_A}`)),
   entrypoint: rare(array(word, { maxLength: 2 })),
   network: rare(record({ allow: array(domain(), { maxLength: 2 }), max: maybe(size) })),
   args: maybe(array(word, { maxLength: 4 })),

@@ -34,7 +34,7 @@ const smallJob: JobDocument = {
   replication: { quorum: 1, replicas: 1, adaptive: false, spotCheckShare: 0 }, retries: 3, selection: 'weighted', placement: {}
 }
 const fullJob: JobDocument = {
-  ...smallJob, name: 'full', engine: { kind: 'container', image: 'alpine:3', entrypoint: ['/bin/sh', '-c'], network: { allow: ['example.org'], maxBytes: 1000 } },
+  ...smallJob, name: 'full', engine: { kind: 'container', image: { from: 'registry', name: 'docker.io/library/alpine', digest: `sha256:${'ab'.repeat(32)}` }, signatures: [{ signer: PEER_B, signature: new Uint8Array(64).fill(9) }], entrypoint: ['/bin/sh', '-c'], network: { allow: ['example.org'], maxBytes: 1000 }, secrets: ['login', 'token'], registrySecret: 'login' },
   args: ['--tile', '{index}', '{item.name}'], env: { LANG: 'C', A_1: 'ü' }, stdin: CID_B, outputs: ['a.png', 'sub/b'],
   inputs: [{ path: 'scene', cid: CID_B, sizeBytes: 12, kind: 'folder' }],
   map: { kind: 'files', files: [{ path: 'x/1.txt', cid: CID_A, sizeBytes: 1, kind: 'file' }, { path: 'x/2.txt', cid: CID_A, sizeBytes: 2, kind: 'file' }] },
@@ -44,6 +44,7 @@ const fullJob: JobDocument = {
 }
 export const JOBS: JobDocument[] = [
   smallJob, fullJob,
+  { ...smallJob, engine: { kind: 'container', image: { from: 'content', cid: CID_B, sizeBytes: 5000 } } },
   { ...smallJob, map: { kind: 'range', start: -5, end: 100, step: 7 } },
   { ...smallJob, map: { kind: 'list', items: ['a', 'b c', '\u{1f525}'] } }
 ]

@@ -5,6 +5,7 @@
  */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import { NO_CONTAINERS } from '../../src/documents/share.ts'
 import type { Effect, StoredRecord } from '../../src/core/effect.ts'
 import type { HostState, LeaseId, Now, PeerEvent } from '../../src/core/event.ts'
 import { ZERO_ADDRESS, ZERO_BYTES32 } from '../../src/documents/agreement.ts'
@@ -52,7 +53,7 @@ function optionsOf(index: number): PeerOptions {
   return {
     self: { identity: identityOf(index), separator: new Uint8Array(32), chainId: 0, contract: ZERO_ADDRESS, paramsHash: ZERO_BYTES32 }, hasher, hardware, requester: { bidWindowMs: 2000, maxProviders: 16 },
     free: { allow: 'anyone', coreMsADay: HOUR_MS },
-    policy: { enabled: true, paused: false, ...hardware, gpus: false, engines: ['wasm'], region: 'any', maxRunMs: HOUR_MS, maxInputBytes: GIB, allow: [], deny: [], hours: [], onlyWhenIdle: true, busyPrograms: [], maxRequesterFaultShare: 1 }
+    policy: { enabled: true, paused: false, ...hardware, gpus: false, engines: ['wasm'], region: 'any', maxRunMs: HOUR_MS, maxInputBytes: GIB, allow: [], deny: [], hours: [], onlyWhenIdle: true, ...NO_CONTAINERS, busyPrograms: [], maxRequesterFaultShare: 1 }
   }
 }
 

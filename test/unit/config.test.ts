@@ -32,6 +32,7 @@ async function refusal(promise: Promise<unknown>): Promise<HearthError> {
 test('nothing needs to be configured', async (context) => {
   const { config, file, warnings } = await load(context)
   assert.is(file, undefined)
+  assert.ok(config.share.images.length > 0, 'a default list ships')
   assert.equal(warnings, [])
   assert.equal(config, {
     dataDir: join(context.home, '.hearth'),
@@ -41,6 +42,7 @@ test('nothing needs to be configured', async (context) => {
     },
     share: {
       enabled: true, paused: false, cores: 4, memoryBytes: 4 * 2 ** 30, diskBytes: 10 * 2 ** 30, gpus: false, engines: ['wasm'], region: 'any', maxRunMs: 3_600_000, maxInputBytes: 4 * 2 ** 30, uploadBytesPerSecond: 0,
+      images: config.share.images, imageSigners: [], denyImages: [], anyImage: false, containerNetwork: false, maxImageBytes: 8 * 2 ** 30,
       allow: [], deny: [], hours: [], onlyWhenIdle: false, busyPrograms: [], maxRequesterFaultShare: 0.5
     },
     store: { quotaBytes: 20 * 2 ** 30 },

@@ -15,6 +15,9 @@ import { parseDuration, parseSize } from '../../src/units.ts'
 const PEER_A = '12D3KooWD3eckifWpRn9wQpMG9R9hX3sD158z7EqHWmweQAJU5SA'
 const PEER_B = '12D3KooWQYV9dGMFoRzNStwpXztXaBUjtPqi6aU76ZgUriHhKust'
 const wasm = { module: 'a.wasm' }
+const DIGEST = `sha256:${'a1'.repeat(32)}`
+const ALPINE = `docker.io/library/alpine@${DIGEST}`
+const SIGNATURE = `${PEER_A}:${'A'.repeat(86)}==`
 
 /** What is wrong, the code, what the message names, what the hint proposes. */
 type Bad = readonly [spec: unknown, code: string, message: RegExp, hint: RegExp]
@@ -27,7 +30,7 @@ const BAD: readonly Bad[] = [
   [{ ...wasm, resources: { cpu: 2 } }, 'E_JOB_KEY', /"resources\.cpu"/, /"resources\.cores"/],
   [{ ...wasm, timeout: '5 m' }, 'E_JOB_KEY', /"timeout"/, /"limits\.run"/],
   [{ ...wasm, placement: { region: 'eu' } }, 'E_JOB_KEY', /"placement\.region"/, /"placement\.regions"/],
-  [{ image: 'alpine', resources: { gpu: { modle: 'RTX' } } }, 'E_JOB_KEY', /"resources\.gpu\.modle"/, /"resources\.gpu\.model"/],
+  [{ image: ALPINE, resources: { gpu: { modle: 'RTX' } } }, 'E_JOB_KEY', /"resources\.gpu\.modle"/, /"resources\.gpu\.model"/],
   [{ ...wasm, map: { rnage: [0, 4] } }, 'E_JOB_KEY', /"map\.rnage"/, /"map\.range"/],
   [{ ...wasm, zzzzzzzz: 1 }, 'E_JOB_KEY', /"zzzzzzzz"/, /Known keys here: name, engine/],
   [{ ...wasm, MODULE: 'b.wasm' }, 'E_JOB_KEY', /"MODULE"/, /"module"/],
@@ -53,7 +56,7 @@ const BAD: readonly Bad[] = [
   [{ ...wasm, replicas: '3' }, 'E_JOB_TYPE', /replicas must be a whole number, not "3"/, /without quotes/],
   [{ ...wasm, replicas: 2.5 }, 'E_JOB_TYPE', /replicas must be a whole number/, /2 or 3/],
   [{ ...wasm, map: { range: 10 } }, 'E_JOB_TYPE', /map\.range must be two or three/, /\[from, to\]/],
-  [{ image: 'a', command: 'echo x' }, 'E_JOB_TYPE', /command must be a list/, /\[a, b\]/],
+  [{ image: ALPINE, command: 'echo x' }, 'E_JOB_TYPE', /command must be a list/, /\[a, b\]/],
   // units
   [{ ...wasm, resources: { memory: 512 } }, 'E_JOB_UNIT', /resources\.memory: 512 has no unit/, /"512 MiB"/],
   [{ ...wasm, resources: { memory: '512' } }, 'E_JOB_UNIT', /"512" is not a size/, /"512 MiB"/],
@@ -90,7 +93,7 @@ const BAD: readonly Bad[] = [
   // values
   [{ ...wasm, engine: 'wasmm' }, 'E_JOB_VALUE', /engine: "wasmm" is not one of wasm, container/, /Did you mean "wasm"/],
   [{ ...wasm, select: 'fast' }, 'E_JOB_VALUE', /select: "fast"/, /Did you mean "fastest"/],
-  [{ image: 'a', resources: { gpu: { vendor: 'nvidea' } } }, 'E_JOB_VALUE', /resources\.gpu\.vendor/, /"nvidia"/],
+  [{ image: ALPINE, resources: { gpu: { vendor: 'nvidea' } } }, 'E_JOB_VALUE', /resources\.gpu\.vendor/, /"nvidia"/],
   [{ ...wasm, placement: { regions: ['EU West'] } }, 'E_JOB_VALUE', /placement\.regions\[0\]/, /eu-west/],
   [{ ...wasm, placement: { regions: ['any'] } }, 'E_JOB_VALUE', /"any"/, /leave regions out/],
   [{ ...wasm, placement: { allow: ['QmFoo'] } }, 'E_JOB_VALUE', /"QmFoo" is not a PeerId/, /12D3KooW/],
@@ -108,14 +111,27 @@ const BAD: readonly Bad[] = [
   [{ ...wasm, outputs: ['-rf'] }, 'E_JOB_PATH', /"-rf"/, /plain path/],
   [{ ...wasm, map: { files: `cid:bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy` }, args: ['{item}'] }, 'E_JOB_PATH', /map\.files must be a folder here/, /relative/],
   // conflicts
-  [{ module: 'a.wasm', image: 'alpine' }, 'E_JOB_CONFLICT', /both module and image/, /keep one/],
+  [{ module: 'a.wasm', image: ALPINE }, 'E_JOB_CONFLICT', /both module and image/, /keep one/],
   [{ engine: 'container', module: 'a.wasm' }, 'E_JOB_CONFLICT', /engine is container, but a module/, /image/],
   [{ ...wasm, network: { allow: ['example.org'] } }, 'E_JOB_CONFLICT', /network is for containers/, /no network/],
   [{ ...wasm, command: ['x'] }, 'E_JOB_CONFLICT', /command is for containers/, /args/],
-  [{ image: 'a', args: ['x'], command: ['y'] }, 'E_JOB_CONFLICT', /both args and command/, /keep one/],
+  // images and secrets
+  [{ image: 'alpine:3' }, 'E_JOB_VALUE', /another image tomorrow/, /alpine@sha256:…/],
+  [{ image: 'Alpine@sha256:abc' }, 'E_JOB_VALUE', /"sha256:abc" is not a digest/, /64 hex digits/],
+  [{ image: `Alpine@${DIGEST}` }, 'E_JOB_VALUE', /not the name of an image/, /lower case/],
+  [{ image: 'https://example.org/a.tar' }, 'E_JOB_PATH', /nothing is downloaded/, /Download it first/],
+  [{ image: 7 }, 'E_JOB_TYPE', /must be an image/, /sha256/],
+  [{ image: ALPINE, imageSignatures: [`${PEER_A}:abc`] }, 'E_JOB_VALUE', /imageSignatures\[0\]/, /image sign/],
+  [{ ...wasm, imageSignatures: [SIGNATURE] }, 'E_JOB_CONFLICT', /for containers/, /Remove it/],
+  [{ ...wasm, secrets: { token: 't.txt' } }, 'E_JOB_CONFLICT', /secrets is for containers/, /container/],
+  [{ image: ALPINE, secrets: { '../x': 't.txt' } }, 'E_JOB_VALUE', /"\.\.\/x" is not a plain name/, /letters/],
+  [{ image: ALPINE, secrets: { a: 'cid:bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy' } }, 'E_JOB_VALUE', /anybody may hold/, /file beside/],
+  [{ image: ALPINE, registryLogin: 'login' }, 'E_JOB_CONFLICT', /none of the secrets/, /secrets: \{ login/],
+  [{ image: 'a.tar', secrets: { login: 'l' }, registryLogin: 'login' }, 'E_JOB_CONFLICT', /no registry/, /Remove it/],
+  [{ image: ALPINE, args: ['x'], command: ['y'] }, 'E_JOB_CONFLICT', /both args and command/, /keep one/],
   [{ ...wasm, resources: { gpu: { count: 1 } } }, 'E_JOB_CONFLICT', /wasm task can not use a graphics card/, /container/],
-  [{ image: 'a', placement: { hardware: { gpuVendors: ['amd'] } } }, 'E_JOB_CONFLICT', /no gpu is asked for/, /resources\.gpu/],
-  [{ image: 'a', resources: { gpu: { vendor: 'nvidia' } }, placement: { hardware: { gpuVendors: ['amd'] } } }, 'E_JOB_CONFLICT', /leaves out/, /Keep one/],
+  [{ image: ALPINE, placement: { hardware: { gpuVendors: ['amd'] } } }, 'E_JOB_CONFLICT', /no gpu is asked for/, /resources\.gpu/],
+  [{ image: ALPINE, resources: { gpu: { vendor: 'nvidia' } }, placement: { hardware: { gpuVendors: ['amd'] } } }, 'E_JOB_CONFLICT', /leaves out/, /Keep one/],
   [{ ...wasm, replicas: 2, quorum: 3 }, 'E_JOB_CONFLICT', /quorum is 3, more than the 2 replicas/, /replicas: 3/],
   [{ ...wasm, adaptive: true }, 'E_JOB_CONFLICT', /quorum is 1 already/, /replicas: 3/],
   [{ ...wasm, limits: { run: '2 h', total: '1 h' } }, 'E_JOB_CONFLICT', /limits\.run is 2 h, longer than limits\.total, 1 h/, /longest/],
@@ -178,7 +194,7 @@ test('the smallest job file gets every documented default', () => {
 
 test('the reference tells the defaults that a job gets, key by key', () => {
   const told = new Map(jobFileReference().map((field) => [field.key, field.default]))
-  const spec = parseJobSpec({ image: 'alpine', network: { allow: [] }, resources: { gpu: {} } })
+  const spec = parseJobSpec({ image: ALPINE, network: { allow: ['example.org'] }, resources: { gpu: {} } })
   assert.ok(spec.engine.kind === 'container')
   assert.is(told.get('resources.cores'), String(spec.resources.cores))
   assert.is(parseSize(told.get('resources.memory')!), spec.resources.memoryBytes)
@@ -198,11 +214,11 @@ test('the reference tells the defaults that a job gets, key by key', () => {
 })
 
 test('every example in the reference is accepted where it is said to stand', () => {
-  const base = (key: string): Record<string, unknown> => /^(image|entrypoint|command|network|resources\.gpu|placement\.hardware)/.test(key) || key === 'resources' ? { image: 'alpine' } : { module: 'a.wasm' }
+  const base = (key: string): Record<string, unknown> => /^(image|entrypoint|command|network|secrets|registryLogin|resources\.gpu|placement\.hardware)/.test(key) || key === 'resources' ? { image: ALPINE } : { module: 'a.wasm' }
   for (const { key, example } of jobFileReference()) {
-    if (/allow|deny/.test(key) && example.includes('…')) continue
+    if (/allow|deny|Signatures/.test(key) && example.includes('…')) continue
     const value = parseJobText(`value: ${example}`, 'yaml') as { value: unknown }
-    const spec: Record<string, unknown> = { ...base(key), ...(key === 'quorum' ? { replicas: 2 } : {}), ...(key === 'adaptive' ? { replicas: 3 } : {}), ...(key === 'args' ? { map: { range: [0, 1] } } : {}) }
+    const spec: Record<string, unknown> = { ...base(key), ...(key === 'quorum' ? { replicas: 2 } : {}), ...(key === 'adaptive' ? { replicas: 3 } : {}), ...(key === 'registryLogin' ? { secrets: { registry: 'login.txt' } } : {}), ...(key === 'args' ? { map: { range: [0, 1] } } : {}) }
     if (key === 'placement.hardware' || key === 'placement.hardware.gpuVendors') spec['resources'] = { gpu: {} }
     let at = spec
     const parts = key.split('.')
@@ -227,8 +243,8 @@ test('the quorum follows from the replicas and the replicas from the quorum', ()
 
 test('names come from the module or image when none is given', () => {
   const name = (keys: object): string => parseJobSpec(keys).name
-  assert.equal([{ module: './x/Path Tracer.WASM' }, { module: 'dir/' }, { module: 'cid:bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy' }, { image: 'docker.io/library/alpine:3' }, { image: 'localhost:5000/a/b@sha256:abc' }, { module: `${'n'.repeat(200)}.wasm` }].map(name),
-    ['Path Tracer', 'dir', 'job', 'alpine', 'b', 'n'.repeat(64)])
+  assert.equal([{ module: './x/Path Tracer.WASM' }, { module: 'dir/' }, { module: 'cid:bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy' }, { image: ALPINE }, { image: `localhost:5000/a/b:1.2@${DIGEST}` }, { image: 'images/My Renderer.tar.gz' }, { module: `${'n'.repeat(200)}.wasm` }].map(name),
+    ['Path Tracer', 'dir', 'job', 'alpine', 'b', 'My Renderer', 'n'.repeat(64)])
 })
 
 test('numbers and booleans among arguments become the text that was written', () => {
@@ -304,7 +320,7 @@ test('a large file of keys is read in one pass, a byte order mark and tabs in JS
 })
 
 test('a checked file written back is the same job', () => {
-  for (const spec of [wasm, { image: 'alpine', entrypoint: ['sh'], network: { allow: ['a.b'], max: '1.5 MiB' }, resources: { cores: 2.5, gpu: { vendor: 'amd', vram: '1 GB' } }, placement: { hardware: { gpuVendors: ['amd'] }, providers: ['friends'], maxLatency: '80 ms' } }, { ...wasm, map: { range: [-5, 100, 7] }, args: ['{item}'], inputs: { b: 'x', a: 'y' }, stdin: 'q', priceCap: '0.015 ether', replicas: 3, spotCheck: '5 %' }]) {
+  for (const spec of [wasm, { image: ALPINE, imageSignatures: [SIGNATURE], secrets: { b: 'x', a: 'y' }, registryLogin: 'a', entrypoint: ['sh'], network: { allow: ['a.b'], max: '1.5 MiB' }, resources: { cores: 2.5, gpu: { vendor: 'amd', vram: '1 GB' } }, placement: { hardware: { gpuVendors: ['amd'] }, providers: ['friends'], maxLatency: '80 ms' } }, { ...wasm, map: { range: [-5, 100, 7] }, args: ['{item}'], inputs: { b: 'x', a: 'y' }, stdin: 'q', priceCap: '0.015 ether', replicas: 3, spotCheck: '5 %' }]) {
     const parsed = parseJobSpec(spec)
     assert.equal(parseJobSpec(writeJobFile(parsed)), parsed)
   }

@@ -5,6 +5,8 @@ import type { HostState } from '../../src/core/event.ts'
 import type { Bid } from '../../src/documents/bid.ts'
 import type { Offer } from '../../src/documents/offer.ts'
 import type { Hardware } from '../../src/documents/resources.ts'
+import { imageUnmet } from '../../src/market/images.ts'
+import { NO_CONTAINERS } from '../../src/documents/share.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
 import { decideBid } from '../../src/market/bidding.ts'
 import type { HostView } from '../../src/market/bidding.ts'
@@ -21,7 +23,7 @@ const GIB = 1024 ** 3
 const hardware: Hardware = { cores: 4, memoryBytes: 4 * GIB, diskBytes: 10 * GIB, gpus: [{ vendor: 'nvidia', model: 'GeForce RTX 3060', vramBytes: 12 * GIB, driver: '550' }] }
 const policy: SharePolicy = {
   enabled: true, paused: false, cores: 4, memoryBytes: 4 * GIB, diskBytes: 10 * GIB, gpus: true, engines: ['wasm'], region: 'eu-west', maxRunMs: 3_600_000, maxInputBytes: GIB,
-  allow: [], deny: [], hours: [], onlyWhenIdle: false, busyPrograms: [], maxRequesterFaultShare: 0.5
+  allow: [], deny: [], hours: [], onlyWhenIdle: false, ...NO_CONTAINERS, busyPrograms: [], maxRequesterFaultShare: 0.5
 }
 const host: HostState = { ownerActive: false, minuteOfDay: 12 * 60, weekday: 3, diskFreeBytes: 100 * GIB }
 const history = { v: 1 as const, peer: 'p', completed: 0, failed: 0, late: 0, wrong: 0, consecutiveValid: 0, served: 0, faulty: 0, stars: 0, updatedWallMs: 0 }
@@ -156,5 +158,31 @@ test('a bid window closes early when the policy has what it needs, or everybody 
   tender.gone(peerIdOf(4))
   assert.ok(tender.complete(SELECTION.cheapest, 1))
 })
+
+const DIGEST = `sha256:${'a1'.repeat(32)}`
+const OTHER = `sha256:${'b2'.repeat(32)}`
+const AUTHOR = '12D3KooWQYV9dGMFoRzNStwpXztXaBUjtPqi6aU76ZgUriHhKust'
+const signed = { signer: AUTHOR, signature: new Uint8Array(64) }
+const listed = { from: 'registry' as const, name: 'alpine', digest: DIGEST }
+const archive = { from: 'content' as const, cid: 'bafkreigh2akiscaildcqabsyg3dfr6chu3fgpregiymsck7e7aqa4s52zy', sizeBytes: 5000 }
+
+const images: [what: string, change: Partial<SharePolicy>, container: NonNullable<Offer['container']>, codes: string[]][] = [
+  ['on no list stays away', {}, { image: listed }, ['E_IMAGE_UNLISTED']],
+  ['listed by its digest runs, whatever it is called', { images: [DIGEST] }, { image: { ...listed, name: 'evil.example/x' } }, []],
+  ['another digest of a listed name stays away', { images: [OTHER] }, { image: listed }, ['E_IMAGE_UNLISTED']],
+  ['an archive listed by its CID runs', { images: [archive.cid] }, { image: archive }, []],
+  ['signed by somebody trusted runs', { imageSigners: [AUTHOR] }, { image: listed, signatures: [signed] }, []],
+  ['signed by somebody unknown stays away', {}, { image: listed, signatures: [signed] }, ['E_IMAGE_UNLISTED']],
+  ['denied stays away, whoever signed it and though all may run', { anyImage: true, denyImages: [DIGEST], imageSigners: [AUTHOR] }, { image: listed, signatures: [signed] }, ['E_IMAGE_DENIED']],
+  ['on no list runs where the owner says so', { anyImage: true }, { image: listed }, []],
+  ['that wants a network stays away where none is lent', { anyImage: true }, { image: listed, networkBytes: 10 }, ['E_FIT_NETWORK']],
+  ['that wants a network runs where one is lent', { anyImage: true, containerNetwork: true }, { image: listed, networkBytes: 10 }, []],
+  ['too large for the owner stays away', { anyImage: true, maxImageBytes: 4999 }, { image: archive }, ['E_FIT_IMAGE']]
+]
+for (const [what, change, container, codes] of images) {
+  test(`an image ${what}`, () => {
+    assert.equal(imageUnmet(container, { ...NO_CONTAINERS, maxImageBytes: 10_000, ...change }).map(({ code }) => code), codes)
+  })
+}
 
 test.run()

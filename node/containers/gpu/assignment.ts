@@ -7,6 +7,8 @@ export interface DeviceRequest {
   readonly Count: 0
   readonly DeviceIDs: readonly string[]
   readonly Capabilities: readonly (readonly string[])[]
+  /** Given back by the engine even when it was not asked for: what is asked and what is read back are the same. */
+  readonly Options: Readonly<Record<string, never>>
 }
 
 /** One entry of `HostConfig.Devices`. */
@@ -60,8 +62,8 @@ export function assignCards(cards: readonly { id: string, access: CardAccess }[]
     }
   }
   const deviceRequests: DeviceRequest[] = []
-  if (uuids.length > 0) deviceRequests.push({ Driver: 'nvidia', Count: 0, DeviceIDs: uuids, Capabilities: [['gpu', ...DRIVER_CAPABILITIES]] })
-  if (cdi.length > 0) deviceRequests.push({ Driver: 'cdi', Count: 0, DeviceIDs: cdi, Capabilities: [] })
+  if (uuids.length > 0) deviceRequests.push({ Driver: 'nvidia', Count: 0, DeviceIDs: uuids, Capabilities: [['gpu', ...DRIVER_CAPABILITIES]], Options: {} })
+  if (cdi.length > 0) deviceRequests.push({ Driver: 'cdi', Count: 0, DeviceIDs: cdi, Capabilities: [], Options: {} })
   return {
     cards: cards.map(({ id }) => id),
     deviceRequests,
