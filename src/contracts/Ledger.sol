@@ -141,15 +141,15 @@ abstract contract Ledger is ReentrancyGuard {
         _send(to, amount);
     }
 
-    /// Sends the caller's whole credit to `to`. The balance is lowered before the money leaves.
-    function payout(address to) external nonReentrant returns (uint256 amount) {
+    /// Sends the caller's whole credit to `to`.
+    function payout(address to) external nonReentrant returns (uint256) {
         if (to == address(0)) revert ZeroAddress();
-        uint256 jobBond;
-        (amount, jobBond) = _income(msg.sender);
-        if (amount == 0) revert ZeroAmount();
-        _setIncome(msg.sender, 0, jobBond);
-        emit PaidOut(msg.sender, to, amount);
-        _send(to, amount);
+        return _payOut(msg.sender, to);
+    }
+
+    /// Sends an account's whole credit to that account. Anyone may: a payee whose key is cold sends no transactions.
+    function payoutFor(address account) external nonReentrant returns (uint256) {
+        return _payOut(account, account);
     }
 
     function snapshot(address account) external view returns (Snapshot memory) {
@@ -170,6 +170,16 @@ abstract contract Ledger is ReentrancyGuard {
 
     /// Sends `amount` out of this contract, or reverts. The only call to foreign code besides `_receive`.
     function _send(address to, uint256 amount) internal virtual;
+
+    /// The balance is lowered before the money leaves.
+    function _payOut(address account, address to) private returns (uint256 amount) {
+        uint256 jobBond;
+        (amount, jobBond) = _income(account);
+        if (amount == 0) revert ZeroAmount();
+        _setIncome(account, 0, jobBond);
+        emit PaidOut(account, to, amount);
+        _send(to, amount);
+    }
 
     function _add(Bucket bucket, address account, uint128 amount) private nonReentrant {
         if (amount == 0) revert ZeroAmount();

@@ -27,7 +27,7 @@ abstract contract Signers {
         _revocationDelay = revocationDelay;
     }
 
-    /// Lets `signer` sign tickets and refunds for the caller. Also ends a pending revocation.
+    /// Lets `signer` sign tickets and refunds for the caller, and claim what is owed to it. Also ends a pending revocation.
     function addSigner(address signer) external {
         if (signer == address(0)) revert UnknownSigner();
         signerUntil[msg.sender][signer] = type(uint64).max;
@@ -63,7 +63,11 @@ abstract contract Signers {
     function _isSignedBy(address account, bytes32 digest, uint8 v, bytes32 r, bytes32 s) internal view returns (bool) {
         (address signer,,) = ECDSA.tryRecover(digest, v, r, s);
         if (signer == address(0)) return false;
-        return signer == account || block.timestamp <= signerUntil[account][signer];
+        return _speaksFor(account, signer);
+    }
+
+    function _speaksFor(address account, address who) internal view returns (bool) {
+        return who == account || block.timestamp <= signerUntil[account][who];
     }
 
     /// The same of a signature in 65 bytes, r | s | v. No other length is read.

@@ -128,10 +128,10 @@ abstract contract Tickets is Ledger, Signers {
         _payIn(payee, credit, fees);
     }
 
-    /// First step of a claim, by the payee of a winner that the deposit does not cover. Starts the grace, holds the
+    /// First step of a claim, by the payee (or a key of its) of a winner that the deposit does not cover. Starts the grace, holds the
     /// payer's deposit and bond, and keeps the ticket redeemable by anyone until the claim lapses, past its expiry too.
     function noticeDefault(Winner calldata winner) external {
-        if (msg.sender != winner.payee) revert NotPayee();
+        if (!_speaksFor(winner.payee, msg.sender)) revert NotPayee();
         (bytes32 digest, Refusal reason, uint256 state,) = _judge(winner);
         if (reason == Refusal.None) revert Covered();
         if (reason != Refusal.Underfunded) revert TicketRefused(digest, reason);
@@ -143,13 +143,13 @@ abstract contract Tickets is Ledger, Signers {
         payer.openClaims = block.timestamp > payer.heldUntil ? 1 : payer.openClaims + 1;
         // The latest notice lapses last.
         payer.heldUntil = graceUntil + delay;
-        emit DefaultNoticed(digest, winner.payer, msg.sender, winner.rand, graceUntil);
+        emit DefaultNoticed(digest, winner.payer, winner.payee, winner.rand, graceUntil);
     }
 
     /// Second step, after the grace and within `delay` of its end: takes the face value if the payer topped up, or else
-    /// what is left, and then burns the payer's whole bond. The ticket is used up either way.
+    /// what is left, and then burns the payer's whole bond. The ticket is used up either way. Only the payee gains by it.
     function claimDefault(Ticket calldata ticket) external {
-        if (msg.sender != ticket.payee) revert NotPayee();
+        if (!_speaksFor(ticket.payee, msg.sender)) revert NotPayee();
         bytes32 digest = hashTicket(ticket);
         uint256 graceUntil = _states[digest];
         if (graceUntil == USED) revert TicketRefused(digest, Refusal.Used);
@@ -166,8 +166,8 @@ abstract contract Tickets is Ledger, Signers {
         }
         payer.deposit -= paid;
         uint256 fee = _fee(paid);
-        _payIn(msg.sender, paid - fee, fee);
-        emit DefaultClaimed(digest, ticket.payer, msg.sender, paid, bondBurned);
+        _payIn(ticket.payee, paid - fee, fee);
+        emit DefaultClaimed(digest, ticket.payer, ticket.payee, paid, bondBurned);
     }
 
     /// What `redeem` would say now.

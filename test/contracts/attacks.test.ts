@@ -51,13 +51,25 @@ async function deploy(name: string, args: unknown[]): Promise<At> {
   return new At(chain, (await chain.deploy(stranger, concat([parts[name]!.bytecode, abi.encodeDeploy(args)]))).address, abi)
 }
 
-/** The attack on the DAO: a contract with a credit of 1,000 is paid out while 10,000 of others lie in the broker. */
-async function drainByPayout({ broker, random }: Scene): Promise<boolean> {
-  const attacker = await deploy('ReentrantPayee', [broker.address])
-  await broker.redeem(stranger, await broker.winner(wallet, attacker.address, random))
-  const payout = broker.encode('payout', [attacker.address])
-  await works(attacker.send(stranger, 'attack', [payout, payout, 4n]))
-  return await chain.balance(attacker.address) > 1000n
+/** The attack on the DAO: a contract with a credit of 1,000 is paid out, and asks again within, while 10,000 of others lie in the broker. */
+function drainBy(first: 'payout' | 'payoutFor', within: 'payout' | 'payoutFor'): Attack {
+  return async ({ broker, random }) => {
+    const attacker = await deploy('ReentrantPayee', [broker.address])
+    await broker.redeem(stranger, await broker.winner(wallet, attacker.address, random))
+    await works(attacker.send(stranger, 'attack', [broker.encode(first, [attacker.address]), broker.encode(within, [attacker.address]), 4n]))
+    return await chain.balance(attacker.address) > 1000n
+  }
+}
+const drainByPayout = drainBy('payout', 'payout')
+
+async function takeAnothersCredit({ broker, random }: Scene): Promise<boolean> {
+  await broker.redeem(stranger, await broker.winner(wallet, payee, random))
+  const before = [await chain.balance(payee), await chain.balance(thief.address)]
+  await chain.rpc('anvil_setNextBlockBaseFeePerGas', ['0x0'])
+  await works(broker.send(thief.address, 'payoutFor', [payee]))
+  const [paid, taken] = [await chain.balance(payee), await chain.balance(thief.address)]
+  // the thief pays gas: what it would have taken is what the payee lacks
+  return paid! - before[0]! !== 1000n || taken! > before[1]!
 }
 
 async function drainByWithdrawal({ broker }: Scene): Promise<boolean> {
@@ -71,9 +83,10 @@ async function drainByWithdrawal({ broker }: Scene): Promise<boolean> {
 }
 
 const GUARD_OF_PAYOUT = edit('Ledger.sol', 'function payout(address to) external nonReentrant', 'function payout(address to) external')
+const GUARD_OF_PAYOUT_FOR = edit('Ledger.sol', 'function payoutFor(address account) external nonReentrant', 'function payoutFor(address account) external')
 const ORDER_OF_PAYOUT = [
-  edit('Ledger.sol', '        _setIncome(msg.sender, 0, jobBond);\n', ''),
-  edit('Ledger.sol', 'emit PaidOut(msg.sender, to, amount);\n        _send(to, amount);', 'emit PaidOut(msg.sender, to, amount);\n        _send(to, amount);\n        _setIncome(msg.sender, 0, jobBond);')
+  edit('Ledger.sol', '        _setIncome(account, 0, jobBond);\n', ''),
+  edit('Ledger.sol', 'emit PaidOut(account, to, amount);\n        _send(to, amount);', 'emit PaidOut(account, to, amount);\n        _send(to, amount);\n        _setIncome(account, 0, jobBond);')
 ]
 const ORDER_OF_WITHDRAW = [
   edit('Ledger.sol', '        delete _unlocks[msg.sender][bucket];\n        _take(bucket, msg.sender, amount);\n', ''),
@@ -272,6 +285,9 @@ const BATCH_BODY = `(bytes32 digest, Refusal reason, uint256 state, uint256 depo
 /** Attack, its defence taken out. */
 const ATTACKS: Record<string, { attack: Attack, edits: Edit[], slashes?: true }> = {
   'reenter payout': { attack: drainByPayout, edits: [GUARD_OF_PAYOUT, ...ORDER_OF_PAYOUT] },
+  'reenter payoutFor': { attack: drainBy('payoutFor', 'payoutFor'), edits: [GUARD_OF_PAYOUT_FOR, ...ORDER_OF_PAYOUT] },
+  'reenter payoutFor by payout': { attack: drainBy('payout', 'payoutFor'), edits: [GUARD_OF_PAYOUT_FOR, ...ORDER_OF_PAYOUT] },
+  'payout of another': { attack: takeAnothersCredit, edits: [edit('Ledger.sol', 'return _payOut(account, account);', 'return _payOut(account, msg.sender);')] },
   'reenter withdraw': { attack: drainByWithdrawal, edits: [edit('Ledger.sol', 'function withdraw(Bucket bucket, address to) external nonReentrant', 'function withdraw(Bucket bucket, address to) external'), ...ORDER_OF_WITHDRAW] },
   'duplicate in one batch': { attack: twiceInOneBatch, edits: [edit('Tickets.sol', '        _states[digest] = USED;\n', '')] },
   'high s': {
@@ -304,7 +320,7 @@ const ATTACKS: Record<string, { attack: Attack, edits: Edit[], slashes?: true }>
   'revoke after paying': { attack: revokeAfterPaying, edits: [edit('Signers.sol', 'uint64(block.timestamp) + _revocationDelay', 'uint64(block.timestamp)')] },
   'burn an honest payer': { attack: burnAnHonestPayer, edits: [edit('Tickets.sol', 'if (block.timestamp <= graceUntil) revert GraceRuns(uint64(graceUntil));', '')] },
   'rescue the bond': { attack: rescueTheBond, edits: [edit('Ledger.sol', 'if (bucket != Bucket.JobBond) _requireNoClaims(msg.sender);', '')] },
-  'claim of another': { attack: claimOfAnother, edits: [edit('Tickets.sol', 'if (msg.sender != ticket.payee) revert NotPayee();', '')] },
+  'claim of another': { attack: claimOfAnother, edits: [edit('Tickets.sol', 'if (!_speaksFor(ticket.payee, msg.sender)) revert NotPayee();', ''), edit('Tickets.sol', '_payIn(ticket.payee, paid - fee, fee);', '_payIn(msg.sender, paid - fee, fee);')] },
   'refund before the slash': { attack: refundBeforeSlash, slashes: true, edits: [edit('Refunds.sol', 'if (block.timestamp <= claim.lockedUntil) revert Locked(claim.lockedUntil);', '')] },
   'refund twice': { attack: refundTwice, edits: [edit('Refunds.sol', '        claim.reserved += uint128(amount);\n', '')] },
   'refund above what was paid': { attack: refundOfMoreThanPaid, edits: [edit('Refunds.sol', 'if (refund.amount > statement.paid) revert AboveAcknowledged(statement.paid);', '')] },

@@ -75,12 +75,32 @@ test('a top-up that nobody redeemed is paid by the claim, and nothing burns', as
   assert.equal(await money(), { deposit: 100n, bond: 3000n, credit: 1000n, burned: 0n })
 })
 
-test('only the payee notices and claims', async () => {
+test('nobody but the payee notices and claims', async () => {
   const winner = await broker.winner(wallet, payee, random)
   for (const from of [stranger, payer]) assert.is(await refusal(notice(winner, from)), 'NotPayee')
   await notice(winner)
   await chain.increaseTime(TERMS.grace + 1)
   for (const from of [stranger, payer]) assert.is(await refusal(claim(winner, from)), 'NotPayee')
+})
+
+test('a key that the payee lets sign for it notices and claims, for the payee alone; not one that was revoked', async () => {
+  const [key, old] = [walletOf('hot key').address, walletOf('old key').address]
+  for (const account of [key, old]) await chain.setBalance(account, 10n ** 20n)
+  await broker.send(payee, 'addSigner', [old])
+  await broker.send(payee, 'revokeSigner', [old])
+  await chain.increaseTime(TERMS.delay + 1)
+  await broker.send(payee, 'addSigner', [key])
+  const winner = await broker.winner(wallet, payee, random)
+  assert.is(await refusal(notice(winner, old)), 'NotPayee')
+  assert.is(await refusal(notice(await broker.winner(wallet, stranger, random), key)), 'NotPayee', 'it speaks for another')
+  const [noticed] = broker.events(await notice(winner, key))
+  assert.is(noticed?.args['payee'], payee)
+  await chain.increaseTime(TERMS.grace + 1)
+  assert.is(await refusal(claim(winner, old)), 'NotPayee')
+  const events = broker.events(await claim(winner, key))
+  assert.is(events.find(({ name }) => name === 'DefaultClaimed')?.args['payee'], payee)
+  assert.equal(await money(), { deposit: 0n, bond: 0n, credit: 400n, burned: 3000n })
+  assert.is((await broker.snapshot(key)).credit, 0n)
 })
 
 test('only a good winner that the deposit does not cover can be noticed, and once', async () => {

@@ -116,11 +116,12 @@ class Maker {
 
   #payout(): { op: Op, name: string, args: unknown[] } {
     const to = this.#to()
+    if (this.chance(30)) return { op: { kind: 'payoutFor', account: to }, name: 'payoutFor', args: [to] }
     return { op: { kind: 'payout', to }, name: 'payout', args: [to] }
   }
 
   #signer(): { op: Op, name: string, args: unknown[] } {
-    const signer = this.chance(2) ? ZERO_ADDRESS : this.pick(keys).address
+    const signer = this.chance(2) ? ZERO_ADDRESS : this.chance(40) ? this.pick(actors) : this.pick(keys).address
     const kind = this.chance(60) ? 'addSigner' : 'revokeSigner'
     return { op: { kind, signer }, name: kind, args: [signer] }
   }
@@ -174,7 +175,7 @@ class Maker {
     // Claims come long after their notices, when the pool has moved on.
     const made = claims && this.#noticed.length > 0 && this.chance(80) ? this.pick(this.#noticed) : this.#ticket()
     const { ticket, winner, plain } = made
-    const by = this.chance(95) ? ticket.payee : this.pick(actors)
+    const by = this.chance(80) ? ticket.payee : this.pick(actors)
     if (!claims) {
       this.#noticed.push(made)
       if (this.#noticed.length > POOL) this.#noticed.splice(this.#random.below(POOL), 1)
@@ -264,7 +265,8 @@ async function fuzz(native: boolean, feeBps: number, seed: number, wrong: { plan
       wrong.plant?.(model)
       assert.ok(model.conserved(), `the model lost money: ${JSON.stringify(step.op, (_, value: unknown) => typeof value === 'bigint' ? String(value) : value)}`)
       expected.push({ step, outcome: said, state: toHex(keccak_256(model.state(watched))) })
-      const kind = `${step.op.kind}: ${said.replace(/(?<!TicketRefused)\(.*\)$|(?<=^ok).*/, '')}`
+      const byKey = said === 'ok' && 'ticket' in step.op && step.op.kind !== 'redeem' && step.actor !== step.op.ticket.payee
+      const kind = `${byKey ? 'by a key: ' : ''}${step.op.kind}: ${said.replace(/(?<!TicketRefused)\(.*\)$|(?<=^ok).*/, '')}`
       seen.set(kind, (seen.get(kind) ?? 0) + 1)
     }
     await chain.setNextTime(model.now)
@@ -284,9 +286,9 @@ async function fuzz(native: boolean, feeBps: number, seed: number, wrong: { plan
 /** Every way in which a call can end must have been seen, or the run shows less than it seems to. */
 const MUST_BE_SEEN = [
   'add: ok', 'add: ZeroAmount', 'add: ZeroAddress', 'add: WrongValue', 'requestUnlock: ok', 'requestUnlock: UnlockPending', 'requestUnlock: Insufficient', 'requestUnlock: ZeroAmount',
-  'cancelUnlock: ok', 'cancelUnlock: NoUnlock', 'withdraw: ok', 'withdraw: Locked', 'withdraw: NoUnlock', 'withdraw: ClaimsOpen', 'withdraw: ZeroAddress', 'withdraw: Insufficient', 'payout: ok', 'payout: ZeroAmount',
+  'cancelUnlock: ok', 'cancelUnlock: NoUnlock', 'withdraw: ok', 'withdraw: Locked', 'withdraw: NoUnlock', 'withdraw: ClaimsOpen', 'withdraw: ZeroAddress', 'withdraw: Insufficient', 'payout: ok', 'payout: ZeroAmount', 'payoutFor: ok', 'payoutFor: ZeroAmount',
   'addSigner: ok', 'revokeSigner: ok', 'revokeSigner: UnknownSigner', 'redeem: ok', ...REFUSALS.slice(1).map((reason) => `redeem: TicketRefused(${reason})`), 'redeemBatch: ok',
-  'noticeDefault: ok', 'noticeDefault: Covered', 'noticeDefault: NotPayee', 'noticeDefault: AlreadyNoticed', 'claimDefault: ok', 'claimDefault: NoNotice', 'claimDefault: GraceRuns', 'claimDefault: ClaimLapsed', 'claimDefault: NotPayee',
+  'by a key: noticeDefault: ok', 'by a key: claimDefault: ok', 'noticeDefault: ok', 'noticeDefault: Covered', 'noticeDefault: NotPayee', 'noticeDefault: AlreadyNoticed', 'claimDefault: ok', 'claimDefault: NoNotice', 'claimDefault: GraceRuns', 'claimDefault: ClaimLapsed', 'claimDefault: NotPayee',
   'claimRefund: ok', 'claimRefund: NothingDue', 'claimRefund: NotRequester', 'claimRefund: RefundExpired', 'claimRefund: StatementMismatch', 'claimRefund: AboveAcknowledged', 'claimRefund: WrongRefundSignature', 'claimRefund: WrongStatementSignature', 'claimRefund: Insufficient',
   'collectRefund: ok', 'collectRefund: Locked', 'collectRefund: NothingDue', 'slash: ok', 'slash: Insufficient'
 ]

@@ -82,6 +82,8 @@ async function measure(prefix: string, broker: Broker, native: boolean): Promise
   await broker.send(anyone, 'redeemBatch', [again])
   await say('redeemBatch of 8, all used, a ticket', broker.send(anyone, 'redeemBatch', [again]), 8)
   await say('payout', broker.send(host.address, 'payout', [host.address]))
+  await broker.redeem(anyone, await winner(0))
+  await say('payoutFor', broker.send(anyone, 'payoutFor', [host.address]))
   await say('redeem, payee paid out before', broker.redeem(anyone, await winner(0)))
   await say('requestUnlock', broker.send(owner.address, 'requestUnlock', [BUCKET.deposit, 1000n]))
   await say('cancelUnlock', broker.send(owner.address, 'cancelUnlock', [BUCKET.deposit]))

@@ -17,6 +17,7 @@ export type Op =
   | { kind: 'cancelUnlock', bucket: BucketName }
   | { kind: 'withdraw', bucket: BucketName, to: string }
   | { kind: 'payout', to: string }
+  | { kind: 'payoutFor', account: string }
   | { kind: 'addSigner', signer: string }
   | { kind: 'revokeSigner', signer: string }
   | { kind: 'redeem', ticket: ModelTicket }
@@ -114,7 +115,8 @@ export class Model {
       case 'requestUnlock': return this.#requestUnlock(from, op)
       case 'cancelUnlock': return this.#cancelUnlock(from, op)
       case 'withdraw': return this.#withdraw(from, op)
-      case 'payout': return this.#payout(from, op)
+      case 'payout': return this.#payout(from, op.to)
+      case 'payoutFor': return this.#payout(op.account, op.account)
       case 'addSigner': return this.#addSigner(from, op)
       case 'revokeSigner': return this.#revokeSigner(from, op)
       case 'redeem': return this.#redeem(op.ticket)
@@ -174,12 +176,12 @@ export class Model {
     return 'ok'
   }
 
-  #payout(from: string, { to }: Op & { kind: 'payout' }): Outcome {
-    if (to === ZERO_ADDRESS) refuse('ZeroAddress')
-    const { credit } = this.account(from)
+  #payout(account: string, to: string): Outcome {
+    const { credit } = this.account(account)
+    if (to === ZERO_ADDRESS && account !== to) refuse('ZeroAddress')
     if (credit === 0n) refuse('ZeroAmount')
     this.#send(to, credit)
-    this.account(from).credit = 0n
+    this.account(account).credit = 0n
     return `ok ${credit}`
   }
 
@@ -246,7 +248,7 @@ export class Model {
   }
 
   #notice(from: string, ticket: ModelTicket): Outcome {
-    if (from !== ticket.payee) refuse('NotPayee')
+    if (!this.#signs(ticket.payee, from)) refuse('NotPayee')
     const reason = this.#refusal(ticket)
     if (reason === undefined) refuse('Covered')
     if (reason !== 'underfunded') refuse(`TicketRefused(${reason})`)
@@ -260,7 +262,7 @@ export class Model {
   }
 
   #claimDefault(from: string, ticket: ModelTicket): Outcome {
-    if (from !== ticket.payee) refuse('NotPayee')
+    if (!this.#signs(ticket.payee, from)) refuse('NotPayee')
     if (this.#used.has(ticket.digest)) refuse('TicketRefused(used)')
     const graceUntil = this.#notices.get(ticket.digest)
     if (graceUntil === undefined) refuse('NoNotice')

@@ -143,6 +143,25 @@ test('credit is pulled by its owner alone, to where it says, once', async () => 
   assert.is(await refusal(broker.send(payer, 'payout', [cold])), 'ZeroAmount')
 })
 
+test('anyone may have an account paid out its credit, to that account and nowhere else', async () => {
+  await broker.send(payer, 'fund', [payer, 1000n], 1000n)
+  await broker.send(stranger, 'addJobBond', [walletOf('cold').address, 7n], 7n)
+  const cold = walletOf('cold').address
+  assert.is(await refusal(broker.send(stranger, 'payoutFor', [cold])), 'ZeroAmount')
+  assert.is(await refusal(broker.send(stranger, 'payoutFor', [ZERO_ADDRESS])), 'ZeroAmount')
+  await broker.redeem(stranger, await broker.winner(walletOf('payer'), cold, random))
+  const [paid] = broker.events(await broker.send(stranger, 'payoutFor', [cold]))
+  assert.equal([paid?.name, paid?.args['account'], paid?.args['to'], paid?.args['amount']], ['PaidOut', cold, cold, 1000n])
+  assert.is(await chain.balance(cold), 1000n)
+  const { credit, jobBond } = await broker.snapshot(cold)
+  assert.equal([credit, jobBond], [0n, 7n])
+  const { address } = await deployed('RevertingPayee')
+  await broker.send(payer, 'fund', [payer, 1000n], 1000n)
+  await broker.redeem(stranger, await broker.winner(walletOf('payer'), address, random))
+  assert.is(await refusal(broker.send(stranger, 'payoutFor', [address])), 'TransferFailed')
+  assert.is((await broker.snapshot(address)).credit, 1000n)
+})
+
 test('a payout to one that takes no coins, or burns the gas, fails and changes nothing', async () => {
   await broker.send(payer, 'fund', [payer, 1000n], 1000n)
   await broker.redeem(stranger, await broker.winner(walletOf('payer'), payer, random))
