@@ -18,7 +18,7 @@ import type { Habits } from '../helpers/pay-provider.ts'
 
 interface Context { world: PayWorld, you: ClusterNode }
 const test = suite<Context>('pay-provider')
-const FLAGS = ['--payment.maxPrepay=10 ether', '--requester.bidWindow=200 ms', '--requester.maxProviders=64']
+const FLAGS = ['--payment.maxPrepay=10 ether', '--requester.maxProviders=64']
 const SPEC = { engine: 'wasm', module: './compute.wasm', args: ['1'], outputs: ['values.bin'], resources: { cores: 1, memory: '64 MiB' } }
 
 test.before(async (context) => {
