@@ -43,7 +43,8 @@ function run(engine: EngineClient): void {
     try {
       const inspected = await engine.inspect(id)
       assert.equal(settingsDiffering(settings, inspected), [])
-      return { ...inspected.HostConfig as unknown as Asked, env: inspected.Config['Env'] }
+      const { DeviceRequests, Devices, GroupAdd } = inspected.HostConfig
+      return { DeviceRequests, Devices, GroupAdd, env: inspected.Config['Env'] }
     } finally {
       await engine.remove(id)
     }
