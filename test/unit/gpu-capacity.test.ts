@@ -58,7 +58,7 @@ test('a reason stays within what a decline may carry, whatever the names of card
   const message = unmetResources(wish, capacity.total)[0]?.message ?? ''
   assert.ok(message.length > 100 && message.length <= MAX_REASON_CHARS && message.isWellFormed())
   const crowded = { ...wish, cores: 100.5, memoryBytes: 1000 * GIB, diskBytes: 1000 * GIB }
-  assert.is(new Capacity({ cores: 1, memoryBytes: GIB, diskBytes: 0, gpus: [] }).shortOf({ cores: 1.5, memoryBytes: 2 * GIB, diskBytes: 0 }), 'has no room now; 1.5 cores wanted, 1 free; 2 GiB of memory wanted, 1 GiB free')
+  assert.is(new Capacity({ cores: 1, memoryBytes: GIB, diskBytes: 0, gpus: [] }).shortOf({ cores: 1.5, memoryBytes: 2 * GIB, diskBytes: 0 }), 'has no room now; 1.5 cores wanted, 1 free; 2.0 GiB of memory wanted, 1.0 GiB free')
   assert.ok(capacity.shortOf(crowded).length <= MAX_REASON_CHARS, String(capacity.shortOf(crowded).length))
 })
 
