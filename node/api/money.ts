@@ -41,7 +41,7 @@ export interface Wallet {
   /** The balances are not of now: the chain does not answer. */
   stale: boolean
   /** Absent when the chain was never seen. `tokens` where the broker holds a token. */
-  balances?: { coin: string, tokens?: string, deposit: string, bond: string, jobs: string, /** Of the job bond: refunds that wait to be collected. */ reserved: string, /** What tickets brought and `withdraw earnings` pays out; of the payee. */ credit: string }
+  balances?: { coin: string, tokens?: string, deposit: string, bond: string, jobs: string, /** Of the job bond: refunds that wait to be collected. */ reserved: string, /** What tickets brought and `withdraw earnings` pays out: of the payee, and of this node where that is another. */ credit: string }
   unlocks: { from: LockedBucket, amountWei: string, dueWallMs: number, due: boolean }[]
   /** What this node could lose now: as requester to its providers, as host to its requesters. */
   exposed: { toProviders: Exposed, fromRequesters: Exposed, /** Of the job bond, what running agreements count on. */ bondBehindWei: string }

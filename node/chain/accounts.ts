@@ -21,6 +21,8 @@ export type AccountAction =
   | { readonly kind: 'withdraw', readonly bucket: Bucket, readonly to?: string }
   /** The whole credit: what tickets brought. */
   | { readonly kind: 'payout', readonly to?: string }
+  /** The whole credit of another account, to that account: of a payee that sends no transactions itself. */
+  | { readonly kind: 'payout-for', readonly account: string }
   | { readonly kind: 'add-signer', readonly signer: string }
   | { readonly kind: 'revoke-signer', readonly signer: string }
   | { readonly kind: 'claim-refund', readonly refund: Refund, readonly refundSignature: string, readonly statement: Statement, readonly statementSignature: string }
@@ -112,6 +114,7 @@ export class Accounts {
       case 'cancel-unlock': return `Leaves the ${BUCKET_WORDS[action.bucket]} where it is`
       case 'withdraw': return `Withdraws what was unlocked of the ${BUCKET_WORDS[action.bucket]} to ${own(action.to)}`
       case 'payout': return `Pays all earnings out to ${own(action.to)}`
+      case 'payout-for': return `Pays all earnings of ${action.account} out to it`
       case 'add-signer': return `Lets ${action.signer} sign tickets for this node`
       case 'revoke-signer': return `Forbids ${action.signer} to sign tickets for this node, in ${terms.delaySec} s`
       case 'claim-refund': return `Claims a refund of ${formatAmount(action.refund.amount, asset)} from ${action.refund.provider}`
@@ -184,6 +187,7 @@ function dataOf(action: AccountAction, own: string): string {
     case 'cancel-unlock': return brokerCode.cancelUnlock(action.bucket)
     case 'withdraw': return brokerCode.withdraw(action.bucket, parseAddress(action.to ?? own))
     case 'payout': return brokerCode.payout(parseAddress(action.to ?? own))
+    case 'payout-for': return brokerCode.payoutFor(parseAddress(action.account))
     case 'add-signer': return brokerCode.addSigner(parseAddress(action.signer))
     case 'revoke-signer': return brokerCode.revokeSigner(parseAddress(action.signer))
     case 'claim-refund': return brokerCode.claimRefund(action.refund, action.refundSignature, action.statement, action.statementSignature)

@@ -91,6 +91,7 @@ export const brokerCode = {
   cancelUnlock: (bucket: Bucket) => abi.encodeFunctionData('cancelUnlock', [BUCKET[bucket]]),
   withdraw: (bucket: Bucket, to: string) => abi.encodeFunctionData('withdraw', [BUCKET[bucket], to]),
   payout: (to: string) => abi.encodeFunctionData('payout', [to]),
+  payoutFor: (account: string) => abi.encodeFunctionData('payoutFor', [account]),
   addSigner: (signer: string) => abi.encodeFunctionData('addSigner', [signer]),
   revokeSigner: (signer: string) => abi.encodeFunctionData('revokeSigner', [signer]),
   claimRefund: (refund: Refund, refundSignature: string, statement: Statement, statementSignature: string) => abi.encodeFunctionData('claimRefund', [

@@ -1,5 +1,5 @@
 import { hexBytes } from './block.ts'
-import { brokerCode, callAt, readCheck, readHoldings, readTicketState } from './broker.ts'
+import { brokerCode, callAt, readCheck, readHoldings, readTicketState, readWord } from './broker.ts'
 import type { BrokerTerms, Holdings, RevealedWinner } from './broker.ts'
 import { isWorth } from './redemption-plan.ts'
 import type { PlanPolicy } from './redemption-plan.ts'
@@ -12,6 +12,8 @@ import type { Entry, Winner, Winners } from './winners.ts'
 
 /** Looked at again, a block. */
 const MAX_LOOKS = 16
+/** Questions about one. */
+const CALLS = 4
 /** Measured on the broker: a notice, and a claim, with the transaction's own 21,000 each. */
 const NOTICE_GAS = 95_000n
 const CLAIM_GAS = 80_000n
@@ -21,7 +23,7 @@ export interface DefaultsOptions {
   readonly contract: string
   readonly winners: Winners
   readonly transactor: Transactor
-  /** Only the payee itself can claim. */
+  /** The payee claims, or a key that it lets sign for it. */
   readonly address: string
   readonly confirmations: number
   readonly policy: PlanPolicy
@@ -50,20 +52,23 @@ export class Defaults {
 
   /** Looks at those set aside. Throws E_CHAIN_RPC…. */
   async step(view: HeadView): Promise<void> {
-    const { rpc, contract, winners, reveal } = this.#options
+    const { rpc, contract, address, winners, reveal } = this.#options
     const parked = winners.waiting.filter(({ underfundedSince, usedSince, notBefore }) => underfundedSince !== undefined && usedSince === undefined && notBefore <= view.block.number)
       .sort((a, b) => a.notBefore - b.notBefore).slice(0, MAX_LOOKS)
-    const data = parked.flatMap(({ winner }) => [brokerCode.check(reveal(winner)), brokerCode.ticketState(winner.digest), brokerCode.snapshot(winner.ticket.payer)])
+    const data = parked.flatMap(({ winner }) => [brokerCode.check(reveal(winner)), brokerCode.ticketState(winner.digest), brokerCode.snapshot(winner.ticket.payer), brokerCode.signerUntil(winner.ticket.payee, address)])
     if (data.length === 0) return
     const answers = (await rpc.batch(data.map((one) => callAt(view.block.hash, contract, one)))).map((answer) => hexBytes(unwrap(answer)))
     for (const [i, entry] of parked.entries()) {
-      const { reason } = readCheck(answers[3 * i] ?? '0x')
-      const { graceUntilSec } = readTicketState(answers[3 * i + 1] ?? '0x')
+      const { reason } = readCheck(answers[CALLS * i] ?? '0x')
+      const { graceUntilSec } = readTicketState(answers[CALLS * i + 1] ?? '0x')
       // behind those that waited longer: all of many get their turn
       entry.notBefore = view.block.number + 1
       if (reason === 'none') this.#unpark(entry)
       else if (reason === 'used') entry.usedSince = view.block.number
-      else if (reason === 'underfunded') await this.#pursue(entry, view, graceUntilSec, readHoldings(answers[3 * i + 2] ?? '0x'))
+      else if (reason === 'underfunded') {
+        const mayClaim = entry.winner.ticket.payee === address || readWord(answers[CALLS * i + 3] ?? '0x') >= BigInt(view.block.timeSec)
+        if (mayClaim) await this.#pursue(entry, view, graceUntilSec, readHoldings(answers[CALLS * i + 2] ?? '0x'))
+      }
       else await winners.refuse(entry.winner.digest, reason)
     }
   }
@@ -76,11 +81,11 @@ export class Defaults {
   }
 
   async #pursue(entry: Entry, view: HeadView, graceUntilSec: number, { depositWei, bondWei }: Holdings): Promise<void> {
-    const { confirmations, address } = this.#options
+    const { confirmations } = this.#options
     const { ticket } = entry.winner
     // a deposit that one block shows empty may be a reorganisation's
     const isSure = view.block.number - (entry.underfundedSince ?? view.block.number) >= confirmations
-    if (ticket.payee !== address || !isSure) return
+    if (!isSure) return
     const left = depositWei < ticket.faceValueWei ? depositWei : ticket.faceValueWei
     if (graceUntilSec === 0) {
       if (this.#pays((NOTICE_GAS + CLAIM_GAS) * view.fees.priceWei, left, bondWei, ticket.faceValueWei)) await this.#send(entry, { purpose: { kind: 'notice', digests: [entry.winner.digest] }, to: this.#options.contract, data: brokerCode.noticeDefault(this.#options.reveal(entry.winner)) })

@@ -1,12 +1,13 @@
 import { z } from 'zod'
 import { ENGINES } from '../../src/documents/resources.ts'
 import { imageKeyText } from '../../src/documents/image.ts'
+import { MIN_TICKET_LIFE_SEC } from '../../src/documents/terms.ts'
 import { MAX_IMAGES, MAX_UPLOAD_BYTES_PER_SECOND, MIN_UPLOAD_BYTES_PER_SECOND } from '../../src/documents/share.ts'
 import { count, describeFields, duration, field, flag, oneOf, peer, price, reading, share, shown, size, text, word } from '../../src/job/spec-fields.ts'
 import type { Vocabulary } from '../../src/job/spec-problems.ts'
 import { SET_NAME } from '../../src/job/spec-schema.ts'
 import { PARAMS } from '../../src/params.ts'
-import { DAY_MS, HOUR_MS, MIB, MINUTE_MS } from '../../src/units.ts'
+import { DAY_MS, HOUR_MS, MIB, MINUTE_MS, SECOND_MS } from '../../src/units.ts'
 import { address, autoOr, evmAddress, hours, localPath, rateOrNone } from './fields.ts'
 
 const MAX_ADDRESSES = 64
@@ -102,7 +103,7 @@ export const configSchema = z.strictObject({
       gpuHour: field(price, { type: 'amount', meaning: 'Asked for one graphics card for an hour', example: '200000 gwei' })
     }), { type: 'keys below', meaning: 'What this PC asks for what it lends', example: '{ coreHour: 20000 gwei }' }),
     unit: field(duration(100, HOUR_MS), { type: 'duration', meaning: 'Work that one ticket pays for, of one task: what either side risks', example: '5 s' }),
-    ticketLife: field(duration(10 * MINUTE_MS, 90 * DAY_MS), { type: 'duration', meaning: 'How long a winning ticket can be redeemed; at most the broker\'s delay', example: '1 d' }),
+    ticketLife: field(duration(MIN_TICKET_LIFE_SEC * SECOND_MS, 90 * DAY_MS), { type: 'duration', meaning: 'How long a winning ticket can be redeemed; at most the broker\'s delay', example: '1 d' }),
     holdback: field(share, { type: 'share', meaning: 'Of the price, paid only when a result was accepted: as host the share offered, as requester the least asked', example: '30 %' }),
     refund: field(share, { type: 'share', meaning: 'Of what was paid for work that failed, given back', example: '50 %' }),
     redeemShare: field(share, { type: 'share', meaning: 'Of a winner, what its redemption may cost in gas', example: '5 %' }),

@@ -1,7 +1,7 @@
 import { HearthError } from '../../src/errors.ts'
 import { SECOND_MS } from '../../src/units.ts'
 import type { FundRequest, MoneyMoved, Withdrawal, WithdrawRequest } from '../api/money.ts'
-import type { AccountAction, ChainClient } from '../chain/index.ts'
+import type { AccountAction, Balances, ChainClient } from '../chain/index.ts'
 import { BUCKETS, dueSec } from './wallet.ts'
 
 /** Moves what the request says and waits for the chain; ended by `signal`, what was sent stays sent (E_CHAIN_PENDING). */
@@ -9,12 +9,14 @@ export async function fund(chain: ChainClient, { to, amountWei }: FundRequest, s
   return await act(chain, { kind: 'add', bucket: BUCKETS[to], amountWei: BigInt(amountWei) }, signal)
 }
 
-/** The next step towards having money back. */
-export async function withdraw(chain: ChainClient, { from, amountWei, to }: WithdrawRequest, signal?: AbortSignal): Promise<Withdrawal> {
+/** The next step towards having money back. `payee` is where earnings go: this node's own address, or a cold one. */
+export async function withdraw(chain: ChainClient, payee: string, { from, amountWei, to }: WithdrawRequest, signal?: AbortSignal): Promise<Withdrawal> {
   const holdings = await chain.accounts.balances()
   const target = to === undefined ? {} : { to }
   if (from === 'earnings') {
     if (amountWei !== undefined) throw new HearthError('E_CHAIN_AMOUNT', 'earnings are paid out whole', 'Leave the amount out')
+    const cold = payee === holdings.address ? undefined : await chain.accounts.balances(payee)
+    if (cold !== undefined && cold.creditWei > 0n) return await payOutCold(chain, cold, to, signal)
     if (holdings.creditWei === 0n) throw new HearthError('E_CHAIN_INSUFFICIENT', 'there is nothing to pay out', '`tickets` shows winners that the chain has not paid yet')
     return { from, amountWei: holdings.creditWei.toString(), step: 'withdrawn', moved: await act(chain, { kind: 'payout', ...target }, signal) }
   }
@@ -35,6 +37,12 @@ export async function withdraw(chain: ChainClient, { from, amountWei, to }: With
   const isDue = Math.max(holdings.block.timeSec, Math.floor(Date.now() / SECOND_MS)) > due
   if (!isDue) return { from, amountWei: unlock.amountWei.toString(), step: 'waits', dueWallMs: due * SECOND_MS }
   return { from, amountWei: unlock.amountWei.toString(), step: 'withdrawn', moved: await act(chain, { kind: 'withdraw', bucket, ...target }, signal) }
+}
+
+/** What tickets brought to a cold address goes to it and nowhere else; this node pays the gas. What it has itself, such as refunds, comes with the next. */
+async function payOutCold(chain: ChainClient, { address, creditWei }: Pick<Balances, 'address' | 'creditWei'>, to: string | undefined, signal: AbortSignal | undefined): Promise<Withdrawal> {
+  if (to !== undefined && to.toLowerCase() !== address) throw new HearthError('E_CHAIN_AMOUNT', `these earnings belong to ${address}, and go to it alone`, 'Leave --to out, or call the contract\'s `payout` with the key of that address')
+  return { from: 'earnings', amountWei: creditWei.toString(), step: 'withdrawn', moved: await act(chain, { kind: 'payout-for', account: address }, signal) }
 }
 
 async function act(chain: ChainClient, action: AccountAction, signal: AbortSignal | undefined): Promise<MoneyMoved> {

@@ -31,6 +31,7 @@ export function dueSec({ unlocks, heldUntilSec, openClaims }: Pick<Holdings, 'un
 /** All that an owner has, and what of it could be lost now. A chain that does not answer is said, and what was seen last is shown. */
 export async function walletOf({ chain, peer, mode, address, payee, chainId, contract, confirmAboveWei }: WalletParts): Promise<Wallet> {
   const now = await chain.accounts.balances().catch(() => undefined)
+  const cold = payee === address ? undefined : await chain.accounts.balances(payee).catch(() => undefined)
   const seen = now ?? chain.snapshot(address)?.snapshot
   const { status } = chain
   const winnersWei = [...peer.earning.winners.all()].reduce((sum, { ticket }) => sum + ticket.faceValueWei, 0n)
@@ -38,7 +39,7 @@ export async function walletOf({ chain, peer, mode, address, payee, chainId, con
     mode, address, payee, chainId, contract, asset: assetOf(chain),
     chain: status.state === 'up' ? { state: 'up', blockNumber: status.block.number } : { state: 'down', code: status.error.code, message: status.error.message },
     stale: now === undefined,
-    ...seen === undefined ? {} : { balances: balancesOf(seen, now) },
+    ...seen === undefined ? {} : { balances: balancesOf(seen, now, cold?.creditWei ?? 0n) },
     unlocks: seen === undefined ? [] : NAMES.flatMap((from) => {
       const due = dueSec(seen, from)
       return due === undefined ? [] : [{ from, amountWei: (seen.unlocks[BUCKETS[from]]?.amountWei ?? 0n).toString(), dueWallMs: due * SECOND_MS, due: seen.block.timeSec > due || Date.now() > (due + 1) * SECOND_MS }]
@@ -59,10 +60,10 @@ export function assetOf(chain: Pick<ChainClient, 'facts'>): AssetInfo {
 }
 
 /** A coin that was not read is none of an old snapshot's business. */
-function balancesOf({ depositWei, bondWei, jobBondWei, reservedWei, creditWei }: Holdings, now: Balances | undefined): NonNullable<Wallet['balances']> {
+function balancesOf({ depositWei, bondWei, jobBondWei, reservedWei, creditWei }: Holdings, now: Balances | undefined, coldWei: bigint): NonNullable<Wallet['balances']> {
   return {
     coin: (now?.coinWei ?? 0n).toString(), ...now?.tokenWei === undefined ? {} : { tokens: now.tokenWei.toString() },
-    deposit: depositWei.toString(), bond: bondWei.toString(), jobs: jobBondWei.toString(), reserved: reservedWei.toString(), credit: creditWei.toString()
+    deposit: depositWei.toString(), bond: bondWei.toString(), jobs: jobBondWei.toString(), reserved: reservedWei.toString(), credit: (creditWei + coldWei).toString()
   }
 }
 

@@ -54,7 +54,7 @@ export class MoneyService implements MoneyApi {
   }
 
   async withdraw(request: WithdrawRequest, { signal }: Watching = {}): Promise<Withdrawal> {
-    return await withdraw(this.#paying.money.chain, request, signal)
+    return await withdraw(this.#paying.money.chain, this.#parts.payee, request, signal)
   }
 
   async claimRefunds(): Promise<RefundsReport> {

@@ -55,11 +55,11 @@ export class Capacity {
   shortOf(each: Resources): string {
     const { cores, memoryBytes, diskBytes } = this.free()
     const short: string[] = []
-    if (each.gpu !== undefined && this.#cards.slotsFor(each.gpu) === 0) short.push(`${cardWords(this.#cards.free())} for ${wishWords(each.gpu)}`)
-    if (each.cores > cores + CORE_EPSILON) short.push(`${Math.round(cores * 10) / 10} of ${this.#total.cores} cores`)
-    if (each.memoryBytes > memoryBytes) short.push(`${formatSize(memoryBytes)} of memory`)
-    if (each.diskBytes > diskBytes) short.push(`${formatSize(diskBytes)} of disk`)
-    return clipped(`has no room now: free ${short.length === 1 ? 'is' : 'are'} ${short.join(', ')}`, MAX_REASON_CHARS)
+    if (each.gpu !== undefined && this.#cards.slotsFor(each.gpu) === 0) short.push(`${wishWords(each.gpu)} wanted, ${cardWords(this.#cards.free())} free`)
+    if (each.cores > cores + CORE_EPSILON) short.push(`${each.cores} cores wanted, ${Math.round(cores * 10) / 10} free`)
+    if (each.memoryBytes > memoryBytes) short.push(`${formatSize(each.memoryBytes)} of memory wanted, ${formatSize(memoryBytes)} free`)
+    if (each.diskBytes > diskBytes) short.push(`${formatSize(each.diskBytes)} of disk wanted, ${formatSize(diskBytes)} free`)
+    return clipped(['has no room now', ...short].join('; '), MAX_REASON_CHARS)
   }
 
   /** The cards that this agreement's runs may use, by description: those of one description are interchangeable. */

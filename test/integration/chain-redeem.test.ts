@@ -287,6 +287,34 @@ test('a payer that does not top up loses what is left and its bond, after the gr
   await world.close(client)
 })
 
+test('a default owed to a cold payee is pursued once that lets the node speak for it, and pays the cold payee', async () => {
+  const client = await world.client({ confirmations: 0 })
+  const reports = reportsOf(client)
+  const problems: string[] = []
+  client.onProblem(({ code }) => { problems.push(code) })
+  const cold = await world.client({ signer: OTHER, confirmations: 0, pollMs: 5 })
+  await client.redeem(await world.winner({ faceValueWei: 60n * ETHER, payee: OTHER.address }))
+  const look = async (): Promise<void> => {
+    for (let i = 0; i < 3; i++) {
+      await client.poll()
+      await world.mine()
+    }
+  }
+  await look()
+  assert.equal([kinds(reports), problems], [['underfunded'], []], 'nothing is tried that the contract would refuse')
+  await world.until(cold, cold.accounts.act({ kind: 'add-signer', signer: PAYEE.address }))
+  await look()
+  assert.equal(kinds(reports), ['underfunded', 'submitted', 'noticed'])
+  await world.passTime(86_401)
+  await look()
+  const end = reports.at(-1)
+  assert.ok(end?.kind === 'defaulted')
+  assert.equal([end.paidWei, end.burnedWei], [50n * ETHER, 10n * ETHER])
+  assert.equal([(await client.accounts.balances()).creditWei, (await client.accounts.balances(OTHER.address)).creditWei], [0n, 50n * ETHER])
+  await world.close(cold)
+  await world.close(client)
+})
+
 test('a payer that tops up while the claim is on its way has paid, and its bond is whole', async () => {
   const client = await world.client({ confirmations: 0 })
   const reports = reportsOf(client)

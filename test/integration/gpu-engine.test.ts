@@ -7,6 +7,7 @@ import type { CardAccess, GpuAssignment } from '../../node/containers/gpu/assign
 import { gpuEngine } from '../../node/containers/gpu/engine-gpus.ts'
 import type { GpuEngine } from '../../node/containers/gpu/engine-gpus.ts'
 import type { FoundCard } from '../../node/containers/gpu/found.ts'
+import { ownPids } from '../../node/containers/gpu/own-pids.ts'
 import { GpuProber } from '../../node/containers/gpu/probe.ts'
 import { sandboxProbe } from '../../node/containers/gpu/sandbox-probe.ts'
 import { containerSettings } from '../../node/containers/settings.ts'
@@ -43,7 +44,8 @@ function run(engine: EngineClient): void {
     try {
       const inspected = await engine.inspect(id)
       assert.equal(settingsDiffering(settings, inspected), [])
-      return { ...inspected.HostConfig as unknown as Asked, env: inspected.Config['Env'] }
+      const { DeviceRequests, Devices, GroupAdd } = inspected.HostConfig
+      return { DeviceRequests, Devices, GroupAdd, env: inspected.Config['Env'] }
     } finally {
       await engine.remove(id)
     }
@@ -84,6 +86,22 @@ function run(engine: EngineClient): void {
     const lines = printed(await bench.sh('env', { env: HOSTILE_ENV })).split('\n')
     assert.ok(lines.includes('JOB=a'))
     assert.equal(lines.filter((line) => /NVIDIA|AMD/.test(line)), ['NVIDIA_VISIBLE_DEVICES=void'])
+  })
+
+  test('the processes of our runs are known by their ids on the host, and nobody else\'s are', async () => {
+    const node = `${TOOLS}-pids`
+    const [ours, others] = await Promise.all([node, 'another'].map(async (name) => (await engine.createContainer(`${TOOLS}-${name}`, { Image: bench.imageId, Cmd: ['sh', '-c', 'sleep 600 & exec sleep 600'], Labels: { 'hearth.node': name }, HostConfig: { NetworkMode: 'none' } })).id))
+    const { id: idle } = await engine.createContainer(`${TOOLS}-idle`, { Image: bench.imageId, Cmd: ['true'], Labels: { 'hearth.node': node }, HostConfig: { NetworkMode: 'none' } })
+    try {
+      for (const id of [ours, others]) await engine.start(id ?? '')
+      const pids = await ownPids(engine, node)
+      const pidOf = async (id = ''): Promise<number> => Number((await engine.inspect(id) as { State: { Pid?: number } }).State.Pid)
+      assert.ok(pids.has(await pidOf(ours)))
+      assert.not.ok(pids.has(await pidOf(others)))
+      assert.ok([...pids].every((pid) => pid > 1))
+    } finally {
+      for (const id of [ours, others, idle]) await engine.remove(id ?? '')
+    }
   })
 
   const NVIDIA: FoundCard = { id: UUID_A, index: 0, card: { vendor: 'nvidia', model: 'GeForce RTX 4090', vramBytes: 24 * GIB, driver: '550' } }

@@ -21,6 +21,8 @@ const test = suite<World>('money on nodes')
 const ETH = 10n ** 18n
 const HOSTS = ['ada', 'ben'] as const
 const PATIENCE_MS = 60_000
+/** Where one host's earnings go: nobody here has its key. */
+const COLD = `0x${'c0'.repeat(20)}`
 
 /** A second of one core costs more than its gas: so every ticket wins, and nothing is left to luck. */
 function flags({ rpcUrl, chainId, contract }: Devnet): string[] {
@@ -35,7 +37,7 @@ test.before(async (context) => {
   const own = flags(context.net)
   context.you = await context.cluster.start({ name: 'you', flags: ['--share.enabled=false', ...own] })
   const { address } = context.you
-  context.hosts = await Promise.all(HOSTS.map(async (name) => await context.cluster.start({ name, bootstrap: [address], flags: [...LENDS, ...own] })))
+  context.hosts = await Promise.all(HOSTS.map(async (name) => await context.cluster.start({ name, bootstrap: [address], flags: [...LENDS, ...own, ...name === 'ben' ? [`--payment.payee=${COLD}`] : []] })))
   const wallets = await Promise.all([context.you, ...context.hosts].map(async ({ api }) => await api.wallet()))
   await context.net.give(wallets.map((wallet) => ({ address: wallet.address, coinWei: 5n * ETH, depositWei: ETH, bondWei: ETH, jobBondWei: ETH })))
 })
@@ -123,6 +125,20 @@ test('what was earned is known after a restart, and is paid out', async (world) 
   assert.equal([paid.step, paid.amountWei], ['withdrawn', balances?.credit])
   assert.is((await ask<Wallet>(again, 'wallet')).balances?.credit, '0')
   assert.is(await refusal(again, 'withdraw'), 'E_CHAIN_INSUFFICIENT')
+})
+
+test('what was earned for a cold address is paid out to it, and the node pays the gas', async ({ hosts: [, ben], rpc }) => {
+  assert.ok(ben)
+  const { address, payee, balances } = await ask<Wallet>(ben, 'wallet')
+  assert.is(payee, COLD)
+  assert.is(await refusal(ben, 'withdraw', '--to', address), 'E_CHAIN_AMOUNT')
+  const paid = await ask<Withdrawal>(ben, 'withdraw')
+  assert.equal([paid.step, paid.amountWei], ['withdrawn', balances?.credit])
+  assert.is(BigInt(String(await rpc.ask('eth_getBalance', [COLD, 'latest']))), BigInt(paid.amountWei))
+  const after = await ask<Wallet>(ben, 'wallet')
+  assert.is(after.balances?.credit, '0')
+  assert.ok(BigInt(after.balances?.coin ?? 0) < BigInt(balances?.coin ?? 0))
+  assert.is(await refusal(ben, 'withdraw'), 'E_CHAIN_INSUFFICIENT')
 })
 
 test('a deposit grows at once and comes back in two steps', async ({ you, rpc }) => {

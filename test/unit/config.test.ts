@@ -171,6 +171,8 @@ const BAD: readonly Bad[] = [
   [{ text: 'payment: { rpcUrl: "localhost:8545" }' }, 'E_CONFIG_VALUE', /payment\.rpcUrl/, /http/],
   [{ text: 'payment: { contract: 0x5fbdb2315678afecb367f032d93f642f64180aa3 }' }, 'E_CONFIG_VALUE', /payment\.contract/, /quotes/],
   [{ text: 'payment: { price: { coreHour: 5 } }' }, 'E_CONFIG_UNIT', /payment\.price\.coreHour: 5 has no unit/, /gwei/],
+  // no bid could carry it: a host that made one would be shunned
+  [{ flags: ['payment.ticketLife=19 m'] }, 'E_CONFIG_RANGE', /"19 m"/, /20 m|1200/],
   [{ text: 'store: { quota: 512 }' }, 'E_CONFIG_UNIT', /store\.quota: 512 has no unit \(my\.yaml\)/, /"512 MiB"/],
   [{ text: 'store: { quota: 1 MiB }' }, 'E_CONFIG_RANGE', /less than 64 MiB/, /64 MiB or more/],
   [{ flags: ['requester.bidWindow=500'] }, 'E_CONFIG_UNIT', /requester\.bidWindow: 500 has no unit/, /"90 s"/],

@@ -58,7 +58,7 @@ test('a card belongs to one run at a time, and comes free at its end', () => {
   const leases = new GpuLeases([local(BIG), local(SMALL)])
   const large = wish({ vramBytes: 20 * GIB })
   assert.equal(ids(leases.lease('first', large)), [UUID_A])
-  assert.equal(leases.lease('second', large), { kind: 'refused', code: 'E_HOST_BUSY', message: '1 GPU (20 GiB VRAM) wanted, but others work on RTX 4090 24 GiB' })
+  assert.equal(leases.lease('second', large), { kind: 'refused', code: 'E_HOST_BUSY', message: '1 GPU (20 GiB VRAM) wanted, but RTX 4090 24 GiB is in use' })
   assert.equal(ids(leases.lease('first', large)), [UUID_A])
   assert.is(leases.holder(UUID_A), 'first')
   leases.release('first')

@@ -31,7 +31,7 @@ test('of two jobs that each ask 24 GB of one such card, the second finds no room
   capacity.reserve('a', 1, wish)
   assert.is(capacity.free().gpus, 1)
   assert.is(capacity.slotsFor(wish), 0)
-  assert.is(capacity.shortOf(wish), 'has no room now: free is GeForce RTX 3060 12 GiB for 1 GPU (24 GiB VRAM)')
+  assert.is(capacity.shortOf(wish), 'has no room now; 1 GPU (24 GiB VRAM) wanted, GeForce RTX 3060 12 GiB free')
   assert.equal(unmetResources(wish, capacity.total), [])
   capacity.release('a')
   assert.is(capacity.slotsFor(wish), 1)
@@ -58,6 +58,7 @@ test('a reason stays within what a decline may carry, whatever the names of card
   const message = unmetResources(wish, capacity.total)[0]?.message ?? ''
   assert.ok(message.length > 100 && message.length <= MAX_REASON_CHARS && message.isWellFormed())
   const crowded = { ...wish, cores: 100.5, memoryBytes: 1000 * GIB, diskBytes: 1000 * GIB }
+  assert.is(new Capacity({ cores: 1, memoryBytes: GIB, diskBytes: 0, gpus: [] }).shortOf({ cores: 1.5, memoryBytes: 2 * GIB, diskBytes: 0 }), 'has no room now; 1.5 cores wanted, 1 free; 2.0 GiB of memory wanted, 1.0 GiB free')
   assert.ok(capacity.shortOf(crowded).length <= MAX_REASON_CHARS, String(capacity.shortOf(crowded).length))
 })
 

@@ -102,6 +102,16 @@ test('a card is matched by vendor, part of its name, memory and number', () => {
   assert.is(wants({ vramBytes: 0, count: 2 }), 1)
 })
 
+test('a bid is declined with the card that is missing, whether there is none or another job has it', () => {
+  const wanted = { ...offer, resources: { ...offer.resources, gpu: { vramBytes: 12 * GIB, count: 1 } } }
+  const capacity = new Capacity(hardware)
+  assert.equal(decideBid(wanted, view({ capacity })), { kind: 'bid', slots: 1 })
+  capacity.reserve('first', 1, wanted.resources)
+  assert.equal(decideBid(wanted, view({ capacity })), { kind: 'decline', code: 'E_HOST_BUSY', message: 'has no room now; 1 GPU (12 GiB VRAM) wanted, no GPU free', unmet: ['E_HOST_BUSY'] })
+  const without = new Capacity({ ...hardware, gpus: [] })
+  assert.equal(decideBid(wanted, view({ capacity: without })), { kind: 'decline', code: 'E_FIT_GPU', message: 'needs 1 GPU (12 GiB VRAM), has no GPU', unmet: ['E_FIT_GPU'] })
+})
+
 test('reservations never exceed what is lent, whatever comes and goes', () => {
   const random = new Random(3)
   const capacity = new Capacity(hardware)

@@ -12,7 +12,7 @@ export const withdrawCommand = defineCommand({
   group: 'money',
   summary: 'Pay out earnings, or take deposit, bond or job bond back in two steps',
   details: [
-    'Earnings are paid out at once. A deposit or a bond must first be asked for: providers rely on it until every ticket that it stands behind is over. The first `withdraw deposit` asks, and says when it is due; the same again, then, brings it.',
+    'Earnings are paid out at once; where they go to another address (payment.payee), to that address alone. A deposit or a bond must first be asked for: providers rely on it until every ticket that it stands behind is over. The first `withdraw deposit` asks, and says when it is due; the same again, then, brings it.',
     'Refunds are what providers signed over for work that failed: they are claimed from their job bonds, wait for the delay, and then come to the earnings.'
   ],
   options: {

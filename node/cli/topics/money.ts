@@ -15,6 +15,8 @@ What can I lose at most? As requester, what is paid ahead of results: a second a
 
 What are the bonds for? Winners are paid from the deposit. The bond burns if it cannot pay one, so nobody gains by emptying it: hosts take tickets up to half of the bond. The job bond stands behind what a host is paid ahead; refunds for failed work come out of it.
 
+May earnings go to a hardware wallet? Set payment.payee to its address. \`withdraw\` then sends them there, and this computer pays the gas. To burn the bond of a requester that cannot pay, the wallet must once call the contract's addSigner with this node's address.
+
   hearth devnet              try it with play money
   fund 0.1 eth               and \`bond 0.1 eth\`: now you can pay
   bond 0.1 eth --jobs        now you are paid ahead

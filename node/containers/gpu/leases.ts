@@ -37,16 +37,16 @@ export class GpuLeases {
   /**
    * Takes cards for a run, the smallest that fit. `reserved` are those that its agreement holds in the core, by
    * description (`Capacity.cardsOf`): with it no run takes the card that another agreement counts on.
-   * A run that leased before keeps what it has.
+   * A run that leased before keeps what it has. `barred`: ids of cards that nobody gets now, such as their owner's.
    */
-  lease(run: string, request: GpuRequest, reserved: readonly GpuCard[] = this.#cards.map(({ card }) => card)): LeaseOutcome {
+  lease(run: string, request: GpuRequest, reserved: readonly GpuCard[] = this.#cards.map(({ card }) => card), barred: ReadonlySet<string> = new Set()): LeaseOutcome {
     const held = this.of(run)
     if (held.length > 0) return { kind: 'leased', cards: held }
     const fitting = this.#cards.filter(({ card }) => cardFits(card, request))
     if (fitting.length < request.count) return { kind: 'refused', code: 'E_FIT_GPU', message: `needs ${wishWords(request)}, has ${cardWords(this.#cards.map(({ card }) => card))}` }
-    const free = this.#cards.filter(({ id, card }) => !this.#holders.has(id) && reserved.some((other) => same(other, card)))
+    const free = this.#cards.filter(({ id, card }) => !this.#holders.has(id) && !barred.has(id) && reserved.some((other) => same(other, card)))
     const cards = smallestFirst(free.map((local) => ({ ...local.card, local })), request).slice(0, request.count).map(({ local }) => local)
-    if (cards.length < request.count) return { kind: 'refused', code: 'E_HOST_BUSY', message: `${wishWords(request)} wanted, but others work on ${cardWords(fitting.filter(({ id }) => this.#holders.has(id)).map(({ card }) => card))}` }
+    if (cards.length < request.count) return { kind: 'refused', code: 'E_HOST_BUSY', message: `${wishWords(request)} wanted, but ${cardWords(fitting.filter((one) => !free.includes(one)).map(({ card }) => card))} is in use` }
     for (const { id } of cards) this.#holders.set(id, run)
     return { kind: 'leased', cards }
   }

@@ -66,8 +66,11 @@ export class GpuProber {
     this.#runner = runner
   }
 
-  /** One card after the other: the probes are small, and a driver that wakes several cards at once may fail. Never rejects. */
-  async prove(detected: DetectedGpus, engine: GpuEngine): Promise<{ cards: LocalCard[], problems: GpuProblem[] }> {
+  /**
+   * One card after the other: the probes are small, and a driver that wakes several cards at once may fail. `all`: every
+   * card of this computer, where only some are to be proven. Never rejects.
+   */
+  async prove(detected: DetectedGpus & { all?: readonly FoundCard[] }, engine: GpuEngine): Promise<{ cards: LocalCard[], problems: GpuProblem[] }> {
     const cards: LocalCard[] = []
     const problems: GpuProblem[] = [...detected.problems]
     for (const card of detected.cards) {
@@ -78,12 +81,12 @@ export class GpuProber {
     return { cards, problems }
   }
 
-  async #prove(card: FoundCard, { cards, wsl }: DetectedGpus, engine: GpuEngine): Promise<CardAccess | GpuProblem> {
+  async #prove(card: FoundCard, { cards, all = cards, wsl }: DetectedGpus & { all?: readonly FoundCard[] }, engine: GpuEngine): Promise<CardAccess | GpuProblem> {
     const { vendor, model, driver } = card.card
     const key = JSON.stringify([card.id, driver, engine])
     const known = this.#proofs.get(key)
     if (known !== undefined) return known
-    const alone = cards.filter((other) => other.card.vendor === vendor).length === 1
+    const alone = all.filter((other) => other.card.vendor === vendor).length === 1
     let problem: GpuProblem = { code: 'E_GPU_PROBE', vendor, message: `${model} is there, but this engine cannot hand it to a container`, hint: engine.desktop ? 'Use an engine that runs on this computer itself, not in a machine of its own' : '' }
     for (const [tried, access] of accessCandidates(card, engine, { wsl, alone }).entries()) {
       const outcome = await this.#try(card, access, wsl, alone)
