@@ -253,12 +253,14 @@ export class ContainerRun {
     try {
       for await (const chunk of untilBroken(stream)) {
         const fresh: { 1: Buffer[], 2: Buffer[] } = { 1: [], 2: [] }
+        const answer: Buffer[] = []
         for (const piece of demultiplexer.push(chunk)) {
           const { before, after } = finders[piece.stream].push(piece.bytes)
           if (before.length > 0) fresh[piece.stream].push(before)
-          if (after.length > 0 && piece.stream === 1) await parser.push(after)
+          if (after.length > 0 && piece.stream === 1) answer.push(after)
         }
         this.#keep(fresh)
+        for (const part of answer) await parser.push(part)
         if (parser.ended && finders[2].found) break
       }
     } finally {

@@ -35,6 +35,10 @@ function envDiffers(asked: unknown, given: unknown): boolean {
   return !isThere || [...got].some((entry) => steersGpu(entry.split('=', 1)[0] ?? '') && !wanted.includes(entry))
 }
 
+function testOf(healthcheck: unknown): unknown {
+  return typeof healthcheck === 'object' && healthcheck !== null && 'Test' in healthcheck ? healthcheck.Test : undefined
+}
+
 /** What the container would have mounted, beside what was asked: an image's VOLUME shows here. */
 function mountsDiffer({ HostConfig }: ContainerSettings, mounts: InspectedContainer['Mounts']): boolean {
   const asked = HostConfig.Mounts.map(({ Target }) => Target).sort()
@@ -47,12 +51,14 @@ function mountsDiffer({ HostConfig }: ContainerSettings, mounts: InspectedContai
  * know without a word, so a container starts only when this is empty.
  */
 export function settingsDiffering(settings: ContainerSettings, inspected: InspectedContainer): string[] {
-  const { Image, HostConfig, Env, Labels, ...config } = settings
+  const { Image, HostConfig, Env, Labels, Healthcheck, ...config } = settings
   const given = inspected.Config
   const labels = given['Labels'] as Record<string, unknown> | undefined ?? {}
   return [
     ...Image === inspected.Image ? [] : ['Image'],
     ...differing(config, given, ''),
+    // an image's interval stays beside our NONE, and means nothing then
+    ...isDeepStrictEqual(testOf(Healthcheck), testOf(given['Healthcheck'])) ? [] : ['Healthcheck'],
     ...envDiffers(Env, given['Env']) ? ['Env'] : [],
     ...differing(Labels as Record<string, unknown>, labels, 'Labels.'),
     ...differing(HostConfig, inspected.HostConfig, 'HostConfig.'),

@@ -86,7 +86,7 @@ function mounts(spec: ContainerSpec, { toolsVolume, inputVolume, stdinVolume }: 
 }
 
 function tmpfs(spec: ContainerSpec, { uid, inputVolume }: RunIdentity): Record<string, string> {
-  const own = (sizeBytes: number, files: number): string => `rw,noexec,nosuid,nodev,size=${pages(sizeBytes)},nr_inodes=${files + 2},mode=0700,uid=${uid},gid=${uid}`
+  const own = (sizeBytes: number, files: number): string => `rw,noexec,nosuid,nodev,size=${pages(sizeBytes)},nr_inodes=${files + 1},mode=0700,uid=${uid},gid=${uid}`
   const secretBytes = spec.secrets.reduce((sum, { bytes }) => sum + pages(bytes.length), 0)
   return {
     '/tmp': own(spec.limits.outBytes, TMP_FILES),

@@ -76,6 +76,7 @@ export interface ContainerBench {
   engine: EngineClient
   sandbox: ContainerSandbox
   dir: string
+  node: string
   imageId: string
   /** A host file below the bench's folder. */
   file: (name: string, content: string | Buffer) => string
@@ -96,9 +97,10 @@ export function specOf(imageId: string, { limits, onLog: _onLog, onProgress: _on
 
 export async function openContainers(engine: EngineClient, imageId: string, options: Partial<ContainerSandboxOptions> = {}): Promise<ContainerBench> {
   const dir = mkdtempSync(join(tmpdir(), 'hearth-containers-'))
-  const sandbox = await ContainerSandbox.open({ dir: join(dir, 'sandbox'), node: `test-${process.pid}-${++runs}`, socketPath: engine.socketPath, ...options })
+  const node = options.node ?? `test-${process.pid}-${++runs}`
+  const sandbox = await ContainerSandbox.open({ dir: join(dir, 'sandbox'), node, socketPath: engine.socketPath, ...options })
   return {
-    engine, sandbox, dir, imageId,
+    engine, sandbox, dir, node, imageId,
     file: (name, content) => {
       mkdirSync(dirname(join(dir, name)), { recursive: true })
       writeFileSync(join(dir, name), content)
