@@ -82,6 +82,8 @@ export class FakeGpuEngine {
     ]
     const child = spawn('dockerd', args, { env: { ...process.env, PATH: `${join(root, 'bin')}:${process.env['PATH']}` }, stdio: ['ignore', 'ignore', 'pipe'] })
     const engine = new FakeGpuEngine(root, child)
+    // a test that fails before its end leaves no engine behind
+    process.once('exit', () => { child.kill('SIGTERM') })
     let said = ''
     await new Promise<void>((resolve, reject) => {
       child.once('exit', (code) => { reject(new Error(`the engine ended with ${code}: ${said.slice(-2000)}`)) })
