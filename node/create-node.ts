@@ -50,7 +50,7 @@ import { InlineResults } from './work/inline-results.ts'
 import { LogHub } from './work/log-hub.ts'
 import { lyingEngine } from './work/misbehave.ts'
 import { openWasmEngine } from './work/wasm-engine.ts'
-import { openTransfer } from './work/transfer.ts'
+import { fetchExactly, openTransfer } from './work/transfer.ts'
 import type { OpenTransfer } from './work/transfer.ts'
 import { Worker } from './work/worker.ts'
 
@@ -118,7 +118,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     dispatch({ kind: 'ad', ad: found.ad, latencyMs: found.latencyMs })
   }
   const performer = new Performer({
-    network, worker, fetch: transfer.fetch, inline, notices, dispatch, onMoney: (effect) => { money?.perform(effect) },
+    network, worker, fetch: fetchExactly(transfer.fetch, content), inline, notices, dispatch, onMoney: (effect) => { money?.perform(effect) },
     candidates: (offer) => ads.serving(offer, Date.now()),
     onBid: () => { wasm.warm() },
     onAd: (ad, latencyMs) => { seen({ ad, latencyMs }) },

@@ -76,7 +76,7 @@ export const PARAMETERS: { readonly [M in Method]: z.ZodType<Argument<M>> } = {
   tickets: none,
   earnings: none,
   price: none,
-  setPrice: z.strictObject({ coreHourWei: weiText.exactOptional(), gibHourWei: weiText.exactOptional(), gpuHourWei: weiText.exactOptional() }),
+  setPrice: z.strictObject({ coreHourWei: weiText.exactOptional(), gibHourWei: weiText.exactOptional(), gpuHourWei: weiText.exactOptional(), movedWei: weiText.exactOptional(), fuelWei: weiText.exactOptional() }),
   caps: none,
   setCaps: z.strictObject({ jobWei: weiText.nullable().exactOptional(), dayWei: weiText.nullable().exactOptional(), peerDayWei: weiText.nullable().exactOptional() }),
   bill: name,

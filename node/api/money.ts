@@ -92,14 +92,17 @@ export interface EarningsReport {
   forecast?: { days: number, expectedWei: string, lowWei: string, highWei: string, /** Whole days that it rests on. */ basisDays: number, /** Of the deviation, how much is the luck of tickets; the rest is how much work came. */ luckShare: number }
 }
 
-export interface PriceReport { asset: AssetInfo, coreHourWei: string, gibHourWei: string, gpuHourWei: string, unitMs: number, /** Shares, 0 to 1. */ holdback: number, refund: number }
-export interface PriceChange { coreHourWei?: string, gibHourWei?: string, gpuHourWei?: string }
+export interface PriceReport { asset: AssetInfo, coreHourWei: string, gibHourWei: string, gpuHourWei: string, /** A GiB. */ movedWei: string, /** 2^30 fuel. */ fuelWei: string, unitMs: number, /** Shares, 0 to 1. */ holdback: number, refund: number }
+export interface PriceChange { coreHourWei?: string, gibHourWei?: string, gpuHourWei?: string, movedWei?: string, fuelWei?: string }
 
 export interface CapsReport { asset: AssetInfo, jobWei?: string, dayWei?: string, peerDayWei?: string, confirmAboveWei?: string, spentTodayWei: string, /** Today, most first. */ peers: { peer: string, spentWei: string }[] }
 export interface CapsChange { jobWei?: string | null, dayWei?: string | null, peerDayWei?: string | null }
 
 export interface BillSums {
   workedMs: number, acceptedMs: number, failedMs: number, waitingMs: number
+  /** For results that count, and what that costs. */
+  movedBytes: number
+  movedWei: string
   tickets: number
   /** Expected value of the tickets signed: what it costs on average. */
   paidWei: string

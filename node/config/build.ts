@@ -88,7 +88,7 @@ function buildPayment(payment: ConfigFile['payment']): Config['payment'] {
     ...both, mode,
     chain: {
       rpcUrl, chainId, contract, confirmations,
-      prices: { coreHourWei: price.coreHour, gibHourWei: price.gibHour, gpuHourWei: price.gpuHour },
+      prices: { coreHourWei: price.coreHour, gibHourWei: price.gibHour, gpuHourWei: price.gpuHour, movedWei: price.moved, fuelWei: price.fuel },
       unitMs: unit, ticketLifeSec: Math.floor(ticketLife / SECOND_MS), holdback: Math.round(holdback * BASIS), refund: Math.round(refund * BASIS), redeemShare, maxFeePerGasWei: maxFeePerGas, bondShares, maxPrepayWei: maxPrepay,
       caps: { ...caps.job === undefined ? {} : { jobWei: caps.job }, ...caps.day === undefined ? {} : { dayWei: caps.day }, ...caps.peer === undefined ? {} : { peerDayWei: caps.peer } },
       ...payee === undefined ? {} : { payee }, ...confirmAbove === undefined ? {} : { confirmAboveWei: confirmAbove }, ...pollInterval === undefined ? {} : { pollMs: pollInterval }

@@ -1,3 +1,4 @@
+import type { Prices } from '../../src/payment/prices.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
 import type { DHT_MODES, LOG_LEVELS } from './schema.ts'
 
@@ -8,7 +9,7 @@ export interface ChainConfig {
   readonly contract: string
   readonly confirmations: number
   readonly payee?: string
-  readonly prices: { readonly coreHourWei: bigint, readonly gibHourWei: bigint, readonly gpuHourWei: bigint }
+  readonly prices: Readonly<Prices>
   readonly unitMs: number
   readonly ticketLifeSec: number
   readonly holdback: number

@@ -100,7 +100,9 @@ export const configSchema = z.strictObject({
     price: field(z.strictObject({
       coreHour: field(price, { type: 'amount', meaning: 'Asked for one processor core for an hour', example: '20000 gwei' }),
       gibHour: field(price, { type: 'amount', meaning: 'Asked for one GiB of memory for an hour', example: '1000 gwei' }),
-      gpuHour: field(price, { type: 'amount', meaning: 'Asked for one graphics card for an hour', example: '200000 gwei' })
+      gpuHour: field(price, { type: 'amount', meaning: 'Asked for one graphics card for an hour', example: '200000 gwei' }),
+      moved: field(price, { type: 'amount', meaning: 'Asked for one GiB moved: program, inputs and results of what was accepted', example: '5000 gwei' }),
+      fuel: field(price, { type: 'amount', meaning: 'Asked for 2^30 fuel of metered WebAssembly. Said in bids; no run is metered yet, so nothing is charged by it', example: '3 gwei' })
     }), { type: 'keys below', meaning: 'What this PC asks for what it lends', example: '{ coreHour: 20000 gwei }' }),
     unit: field(duration(100, HOUR_MS), { type: 'duration', meaning: 'Work that one ticket pays for, of one task: what either side risks', example: '5 s' }),
     ticketLife: field(duration(MIN_TICKET_LIFE_SEC * SECOND_MS, 90 * DAY_MS), { type: 'duration', meaning: 'How long a winning ticket can be redeemed; at most the broker\'s delay', example: '1 d' }),

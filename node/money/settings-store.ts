@@ -1,16 +1,17 @@
 import { readFile, rename, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { HearthError } from '../../src/errors.ts'
+import type { Prices } from '../../src/payment/prices.ts'
 
 const FILE = 'money.json'
 const MAX_WEI = (1n << 128n) - 1n
 
 /** What its owner asks and lets itself spend. An absent cap is none. */
 export interface MoneySettings {
-  readonly prices: { readonly coreHourWei: bigint, readonly gibHourWei: bigint, readonly gpuHourWei: bigint }
+  readonly prices: Readonly<Prices>
   readonly caps: { readonly jobWei?: bigint, readonly dayWei?: bigint, readonly peerDayWei?: bigint }
 }
-const PRICES = ['coreHourWei', 'gibHourWei', 'gpuHourWei'] as const
+const PRICES = ['coreHourWei', 'gibHourWei', 'gpuHourWei', 'movedWei', 'fuelWei'] as const satisfies readonly (keyof Prices)[]
 const CAPS = ['jobWei', 'dayWei', 'peerDayWei'] as const
 
 /** What the owner set with `price` and `caps`, kept over restarts; it wins over the configuration. Null in the file: no cap. */
@@ -43,7 +44,7 @@ export class MoneySettingsStore {
     const price = (name: typeof PRICES[number]): bigint => typeof saved[name] === 'string' ? BigInt(saved[name]) : prices[name]
     const cap = (name: typeof CAPS[number]): bigint | undefined => saved[name] === undefined ? caps[name] : saved[name] === null ? undefined : BigInt(saved[name])
     return {
-      prices: { coreHourWei: price('coreHourWei'), gibHourWei: price('gibHourWei'), gpuHourWei: price('gpuHourWei') },
+      prices: { coreHourWei: price('coreHourWei'), gibHourWei: price('gibHourWei'), gpuHourWei: price('gpuHourWei'), movedWei: price('movedWei'), fuelWei: price('fuelWei') },
       caps: Object.fromEntries(CAPS.flatMap((name) => { const wei = cap(name); return wei === undefined ? [] : [[name, wei]] }))
     }
   }

@@ -1,6 +1,7 @@
 import { taskCount } from '../../src/documents/job.ts'
 import type { JobDocument } from '../../src/documents/job.ts'
-import { aheadQuantity, aheadShare, priceOf } from '../../src/documents/terms.ts'
+import { movesOf } from '../../src/documents/moves.ts'
+import { aheadQuantity, aheadShare, carriageOf, priceOf } from '../../src/documents/terms.ts'
 import type { PaymentTerms } from '../../src/documents/terms.ts'
 import { expectedOf, toWei } from '../../src/documents/ticket.ts'
 import type { Job } from '../../src/job/job.ts'
@@ -25,24 +26,26 @@ export interface CostParts {
 }
 
 type Cost = Required<Pick<Estimate, 'costWei' | 'costBasis'>>
-type Asked = Pick<PaymentTerms, 'unit' | 'unitPriceWei' | 'holdback' | 'aheadUnits'>
+type Asked = Pick<PaymentTerms, 'unit' | 'unitPriceWei' | 'holdback' | 'aheadUnits' | 'moved'>
 type Range = { low: number, high: number }
 
 /**
  * What a job may cost, on average over the luck of its tickets: runs times time times price. Prices are those of bids, else of
  * past agreements for the same shape, else our own; times those that runs of the same program took, else up to limits.run.
- * Each provider is paid some units ahead, and what of that is not worked off when the job ends is its own: small jobs cost that.
+ * Where bytes are charged, program and inputs count as the job says; the size of results is not known. Each provider is paid some units ahead, and what of that is not worked off when the job ends is its own: small jobs cost that.
  */
 export function costOf({ document, quoted, jobs, senders, ownPrices, unitMs, holdback, capWei, confirmAboveWei }: CostParts): Cost {
   const paid = [...senders].flatMap((sender) => { const job = jobs.get(sender.payment.job); return job === undefined ? [] : [{ sender, job }] })
   const past = paid.filter(({ job }) => sameShape(job.document, document)).map(({ sender }) => sender.payment.terms)
-  const own: Asked = { holdback, aheadUnits: 1, unit: { kind: 'resource-ms', size: unitMs }, unitPriceWei: slotPriceWei(ownPrices, document.resources, unitMs) }
+  const own: Asked = { holdback, aheadUnits: 1, unit: { kind: 'resource-ms', size: unitMs }, unitPriceWei: slotPriceWei(ownPrices, document.resources, unitMs), moved: { gibWei: ownPrices.movedWei, ...movesOf(document) } }
   const prices = quoted.length > 0 ? 'bids' : past.length > 0 ? 'past' : 'own'
   const terms = { bids: quoted, past, own: [own] }[prices]
   const seen = runTime(document, paid)
   const { replicas } = document.replication
   const runs = taskCount(document) * replicas
-  const wei = (one: Asked, ms: number, providers: number): bigint => BigInt(runs) * (toWei(priceOf(one, Math.ceil(ms))) + 1n) + BigInt(Math.min(runs, providers)) * toWei(aheadShare(one, priceOf(one, aheadQuantity(one))))
+  // what results will have nobody knows
+  const carriage = (one: Asked, providers: number): bigint => toWei(carriageOf(one, Math.min(runs, providers) * (one.moved?.onceBytes ?? 0) + runs * (one.moved?.taskBytes ?? 0)))
+  const wei = (one: Asked, ms: number, providers: number): bigint => carriage(one, providers) + BigInt(runs) * (toWei(priceOf(one, Math.ceil(ms))) + 1n) + BigInt(Math.min(runs, providers)) * toWei(aheadShare(one, priceOf(one, aheadQuantity(one))))
   // what is not known may be nothing
   const low = seen === undefined ? 0n : least(terms.map((one) => wei(one, seen.low, replicas)))
   const most = Math.max(replicas, terms.length)

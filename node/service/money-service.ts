@@ -76,8 +76,8 @@ export class MoneyService implements MoneyApi {
 
   async price(): Promise<PriceReport> {
     const { money, payment: { chain: { unitMs, holdback, refund } } } = this.#paying
-    const { coreHourWei, gibHourWei, gpuHourWei } = money.settings.get().prices
-    return { asset: assetOf(money.chain), coreHourWei: coreHourWei.toString(), gibHourWei: gibHourWei.toString(), gpuHourWei: gpuHourWei.toString(), unitMs, holdback: holdback / BASIS, refund: refund / BASIS }
+    const { coreHourWei, gibHourWei, gpuHourWei, movedWei, fuelWei } = money.settings.get().prices
+    return { asset: assetOf(money.chain), coreHourWei: coreHourWei.toString(), gibHourWei: gibHourWei.toString(), gpuHourWei: gpuHourWei.toString(), movedWei: movedWei.toString(), fuelWei: fuelWei.toString(), unitMs, holdback: holdback / BASIS, refund: refund / BASIS }
   }
 
   async setPrice(change: PriceChange): Promise<PriceReport> {

@@ -4,6 +4,7 @@ import type { Bid } from '../../src/documents/bid.ts'
 import { taskCount } from '../../src/documents/job.ts'
 import type { JobDocument } from '../../src/documents/job.ts'
 import type { Message } from '../../src/documents/message.ts'
+import { movesOf } from '../../src/documents/moves.ts'
 import type { Offer } from '../../src/documents/offer.ts'
 import { hardwareClass, offerRegion } from '../../src/market/fit.ts'
 import { PARAMS } from '../../src/params.ts'
@@ -81,7 +82,7 @@ export class Quotes {
       resources, tasks: taskCount(document), replicas: replication.replicas,
       moduleBytes: engine.kind === 'wasm' ? engine.moduleBytes : 0,
       inputBytes: Math.min(PARAMS.maxInputBytes, document.inputs.reduce((sum, input) => sum + input.sizeBytes, 0)),
-      runMs: limits.runMs, deadlineWallMs: nowWallMs + OFFER_LIFE_MS, issuedWallMs: nowWallMs,
+      moves: movesOf(document), runMs: limits.runMs, deadlineWallMs: nowWallMs + OFFER_LIFE_MS, issuedWallMs: nowWallMs,
       ...document.priceCapWei === undefined ? {} : { priceCapWei: document.priceCapWei },
       ...this.#parts.asPayer(),
       declineShare: 65_535

@@ -2,7 +2,7 @@ import { peerIdFromString } from '@libp2p/peer-id'
 import { Transfer } from '../../protocols/transfer/index.ts'
 import type { Misconduct, TransferOptions } from '../../protocols/transfer/index.ts'
 import { HearthError } from '../../src/errors.ts'
-import type { FetchContent } from './content-port.ts'
+import type { ContentPort, FetchContent } from './content-port.ts'
 
 export interface OpenTransfer {
   fetch: FetchContent
@@ -43,5 +43,15 @@ export async function openTransfer({ streams, store, mayRead, uploadBytesPerSeco
     },
     limitUpload: (bytesPerSecond = 0) => { transfer.limitUpload(bytesPerSecond > 0 ? bytesPerSecond : undefined) },
     stop: async () => { await transfer.stop() }
+  }
+}
+
+/** What a result's receipt says of its size is paid for: one of another size is not the result. Throws E_RESULT_SIZE. */
+export function fetchExactly(fetch: FetchContent, content: Pick<ContentPort, 'stat'>): FetchContent {
+  return async (request) => {
+    await fetch(request)
+    const { cid, maxBytes } = request
+    const sizeBytes = (await content.stat(cid))?.sizeBytes
+    if (sizeBytes !== maxBytes) throw new HearthError('E_RESULT_SIZE', `the result has ${sizeBytes} bytes, its provider signed ${maxBytes}`, 'Another provider does the task')
   }
 }

@@ -46,7 +46,7 @@ export type PeerEvent =
   | { kind: 'offer-sent', job: string, round: number, recipients: string[] }
   | { kind: 'host', host: HostState }
   /** The owner changed what it asks or may spend: for bids and tickets from now on. What is agreed keeps its price. */
-  | { kind: 'money', prices?: { coreHourWei: bigint, gibHourWei: bigint, gpuHourWei: bigint }, caps?: { jobWei?: bigint, dayWei?: bigint, peerDayWei?: bigint } }
+  | { kind: 'money', prices?: { coreHourWei: bigint, gibHourWei: bigint, gpuHourWei: bigint, movedWei: bigint, fuelWei: bigint }, caps?: { jobWei?: bigint, dayWei?: bigint, peerDayWei?: bigint } }
   /** The owner changed what is shared. */
   | { kind: 'share', policy: SharePolicy, hardware: Hardware }
   | { kind: 'submit', job: string, document: JobDocument }

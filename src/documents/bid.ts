@@ -20,8 +20,10 @@ export const bidSchema = z.strictObject({
   hardware,
   region,
   terms: termsSchema,
-  /** Wei for one task of the offered shape and full run time, so that bids compare; 0 when free. */
+  /** Wei for one task of the offered shape and full run time, with all that it fetches, so that bids compare; 0 when free. */
   taskPriceWei: wei,
+  /** What it would ask for 2^30 fuel of metered WebAssembly. No run is metered yet: said, and not charged. */
+  fuelWei: wei.optional(),
   /** The provider's bond for jobs, and how much of it its running agreements already expose. */
   bondWei: wei,
   exposureWei: wei

@@ -4,6 +4,7 @@ import { documentCodec } from '../codec/document.ts'
 import { PARAMS } from '../params.ts'
 import { identity } from './identity.ts'
 import { containerImage, imageSignatures } from './image.ts'
+import { movesSchema } from './moves.ts'
 import { ENGINES, HARDWARE_CLASSES, region, resources } from './resources.ts'
 
 /** The key of a sub-market: a gossip topic and a DHT key. */
@@ -38,6 +39,8 @@ export const offerSchema = z.strictObject({
     networkBytes: int(0, PARAMS.maxInputBytes).optional()
   }).optional(),
   inputBytes: int(0, PARAMS.maxInputBytes),
+  /** What moving bytes is charged by; absent: nothing is. */
+  moves: movesSchema.optional(),
   runMs: int(1, PARAMS.maxRunMs),
   deadlineWallMs: wallMs,
   issuedWallMs: wallMs,

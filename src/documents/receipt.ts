@@ -42,11 +42,13 @@ export type Receipt = z.output<typeof receiptSchema>
 
 const STATUS_CODE = { exited: 0, trapped: 1 } as const
 
-/** What replicas must agree on, 32 bytes. Fixed-width preimage; `contentBytes` follows from `content`. */
+/** What replicas must agree on, 32 bytes. Fixed-width preimage. `contentBytes` is in it, though `content` implies it: it is paid for. */
 export function resultHash(hasher: Hasher, result: RunResult): string {
-  const preimage = new Uint8Array(1 + 4 + 32 + 32)
+  const preimage = new Uint8Array(1 + 4 + 32 + 32 + 8)
+  const view = new DataView(preimage.buffer)
   preimage[0] = STATUS_CODE[result.status]
-  new DataView(preimage.buffer).setInt32(1, result.exitCode)
+  view.setInt32(1, result.exitCode)
+  view.setBigUint64(69, BigInt(result.contentBytes))
   preimage.set(hasher.sha256(utf8ToBytes(result.trap)), 5)
   preimage.set(cidDigest(result.content), 37)
   return toHex(hasher.sha256(preimage))

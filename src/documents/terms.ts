@@ -6,7 +6,8 @@ import { toHex } from '../codec/hasher.ts'
 import type { Hasher } from '../codec/hasher.ts'
 import { int, wei } from '../codec/schema.ts'
 import { PARAMS } from '../params.ts'
-import { DAY_MS, MINUTE_MS, SECOND_MS } from '../units.ts'
+import { DAY_MS, GIB, MINUTE_MS, SECOND_MS } from '../units.ts'
+import { movesSchema } from './moves.ts'
 import { expectedOf, fromWei, winProbability } from './ticket.ts'
 import type { Expected } from './ticket.ts'
 
@@ -55,13 +56,26 @@ export const paymentTermsSchema = z.strictObject({
   /** Share of what failed work was paid that is given back. */
   refund: int(0, BASIS),
   /** The most that is ever paid for work not revealed yet: the provider's bond over the agreements behind it. The rest waits for the reveal. */
-  prepayCapWei: wei
+  prepayCapWei: wei,
+  /**
+   * What moving bytes costs; absent: nothing. Due with a task's acceptance, for what both sides know by then: `onceBytes` (program
+   * and shared inputs) with the first of the agreement, and `taskBytes` and the size of the result with each. The first two are
+   * the job's own, which the requester wrote and checks here; a result's size is part of what replicas must agree on, and is
+   * looked at when it arrives. So nobody counts traffic, nobody invoices it, and nothing is paid for bytes without a result:
+   * a host that fetched in vain has lost that, one that had the program already is paid for it once.
+   */
+  moved: z.strictObject({ gibWei: wei, ...movesSchema.shape }).optional()
 })
 export type PaymentTerms = z.output<typeof paymentTermsSchema>
 
 /** Price of a quantity worked, in 2^-64 wei, rounded down. */
 export function priceOf(terms: Pick<PaymentTerms, 'unit' | 'unitPriceWei'>, quantity: number): Expected {
   return fromWei(terms.unitPriceWei) * BigInt(quantity) / BigInt(terms.unit.size)
+}
+
+/** Price of bytes moved, in 2^-64 wei, rounded down. */
+export function carriageOf({ moved }: Pick<PaymentTerms, 'moved'>, bytes: number): Expected {
+  return moved === undefined ? 0n : fromWei(moved.gibWei) * BigInt(bytes) / BigInt(GIB)
 }
 
 /** The share of a price that is paid while the work runs. */

@@ -250,7 +250,7 @@ export class Ballot {
 
   /** Its word counted: what was held back for it is due. */
   #accept(turn: Turn, job: Job, task: Task, replica: Replica, receipt: Receipt, hash: string): void {
-    this.#deals.paying.accepted(turn, replica.agreement, receipt.usage.wallMs)
+    this.#deals.paying.accepted(turn, replica.agreement, receipt.usage.wallMs, { tasks: 1, bytes: receipt.result.contentBytes })
     this.setState(turn, job, task, replica, { kind: 'accepted', hash })
     this.#verdict(turn, task, replica)
   }

@@ -117,7 +117,7 @@ export class Bidder {
   #bid(turn: Turn, offer: Offer, slots: number, terms: Terms, side: HostSide): void {
     turn.send(offer.requester, { kind: 'bid', bid: {
       v: 1, job: offer.job, round: offer.round, identity: this.#parts.self.identity, slots, startMs: 0, expiresWallMs: turn.now.wallMs + PARAMS.bidLifeMs,
-      hardware: this.#capacity.total, region: side.policy.region, terms, taskPriceWei: this.#earning.taskPriceWei(terms, offer.runMs), ...this.#earning.bond(turn.now.wallMs)
+      hardware: this.#capacity.total, region: side.policy.region, terms, taskPriceWei: this.#earning.taskPriceWei(terms, offer.runMs), ...terms.mode === 'free' ? {} : { fuelWei: this.#earning.prices?.fuelWei ?? 0n }, ...this.#earning.bond(turn.now.wallMs)
     } })
   }
 

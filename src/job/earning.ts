@@ -5,7 +5,7 @@ import type { ChainCosts } from '../documents/account.ts'
 import type { Offer } from '../documents/offer.ts'
 import type { MessageOf } from '../documents/message.ts'
 import type { PayMessage, PayMessageOf } from '../documents/pay-message.ts'
-import { priceOf } from '../documents/terms.ts'
+import { carriageOf, priceOf } from '../documents/terms.ts'
 import type { PaymentTerms, Terms } from '../documents/terms.ts'
 import { toWei } from '../documents/ticket.ts'
 import type { TicketHasher } from '../documents/ticket.ts'
@@ -138,9 +138,11 @@ export class Earning {
     return { kind: 'terms', terms: this.#termsOf(shape, ticket.value, { ...rest, ticketLifeSec }) }
   }
 
-  /** What a task of the full run time costs, wei, rounded up. */
+  /** What a task of the full run time costs with all that is fetched for it, wei, rounded up. */
   taskPriceWei(terms: Terms, runMs: number): bigint {
-    return terms.mode === 'free' ? 0n : toWei(priceOf(terms, runMs)) + 1n
+    if (terms.mode === 'free') return 0n
+    const { onceBytes = 0, taskBytes = 0 } = terms.moved ?? {}
+    return toWei(priceOf(terms, runMs) + carriageOf(terms, onceBytes + taskBytes)) + 1n
   }
 
   get earns(): boolean {
@@ -213,9 +215,10 @@ export class Earning {
     return recipient === undefined ? undefined : totalOf(recipient.work)
   }
 
-  accepted(turn: Turn, id: string, ms: number): void {
+  /** `bytes`: of the result. */
+  accepted(turn: Turn, id: string, ms: number, bytes: number): void {
     const recipient = this.#recipients.get(id)
-    if (recipient !== undefined) recipient.accepted(turn, Math.min(ms, recipient.work.unsettled))
+    if (recipient !== undefined) recipient.accepted(turn, Math.min(ms, recipient.work.unsettled), { tasks: 1, bytes })
   }
 
   /** Our own failure: an honest provider gives a part back. */
@@ -357,7 +360,13 @@ export class Earning {
   #termsOf(shape: Pick<PaymentTerms, 'unit' | 'unitPriceWei' | 'holdback'>, { faceValueWei, winProb }: { faceValueWei: bigint, winProb: bigint }, { ticketLifeSec, refund, slots, offer, wallMs }: { ticketLifeSec: number, refund: number, slots: number, offer: Offer, wallMs: number }): PaymentTerms {
     const share = this.bond(wallMs).bondWei / BigInt(this.#settings?.bondShares ?? 1)
     const left = this.#freeFor(offer.requester, wallMs)
-    return { mode: 'tickets', ...shape, faceValueWei, winProb, ticketLifeSec, openCommits: Math.min(MAX_OPEN, 2 * slots + SPARE_COMMITS), aheadUnits: slots, refund, prepayCapWei: [share, left, offer.maxPrepayWei ?? 0n].reduce((least, wei) => wei < least ? wei : least) }
+    return { mode: 'tickets', ...shape, faceValueWei, winProb, ticketLifeSec, openCommits: Math.min(MAX_OPEN, 2 * slots + SPARE_COMMITS), aheadUnits: slots, refund, prepayCapWei: [share, left, offer.maxPrepayWei ?? 0n].reduce((least, wei) => wei < least ? wei : least), ...shape.unitPriceWei === 0n ? {} : this.#movedOf(offer) }
+  }
+
+  /** Nothing is said where nothing is asked; nor where work is free, since tickets are sized for work: a worthless one pays no bytes. */
+  #movedOf({ moves }: Offer): Pick<PaymentTerms, 'moved'> {
+    const gibWei = this.prices?.movedWei ?? 0n
+    return moves === undefined || gibWei === 0n ? {} : { moved: { gibWei, ...moves } }
   }
 
   #freeFor(requester: string, wallMs: number): bigint {

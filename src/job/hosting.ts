@@ -228,7 +228,7 @@ export class Hosting {
       const { result } = lease.state.receipt
       this.#parts.histories.record(turn, from, 'served')
       if (result.status === 'trapped') this.#parts.histories.record(turn, from, 'faulty')
-      if (message.verdict === 'accepted') this.earning.accepted(turn, hosted.id, lease.state.receipt.usage.wallMs)
+      if (message.verdict === 'accepted') this.earning.accepted(turn, hosted.id, lease.state.receipt.usage.wallMs, result.contentBytes)
     }
     turn.notify({ kind: 'hosting', job: hosted.agreement.job, requester: from, task: lease.task, state: 'settled', code: message.code, message: message.verdict })
     this.book.drop(turn, hosted, lease, message.code)

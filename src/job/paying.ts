@@ -8,6 +8,7 @@ import type { Agreement } from '../documents/agreement.ts'
 import type { Bid } from '../documents/bid.ts'
 import type { Identity } from '../documents/identity.ts'
 import type { MessageOf } from '../documents/message.ts'
+import type { Moves } from '../documents/moves.ts'
 import type { PayMessage } from '../documents/pay-message.ts'
 import { termsRefusal } from '../documents/terms.ts'
 import type { TermsPolicy } from '../documents/terms.ts'
@@ -18,6 +19,7 @@ import type { Caps } from '../payment/budget.ts'
 import { Commits, SPENT_COMMITS_PREFIX } from '../payment/commits.ts'
 import { exposureConflict } from '../payment/exposure.ts'
 import type { ExposureConflict } from '../payment/exposure.ts'
+import type { Results } from '../payment/ledger.ts'
 import { Sender, SENDER_PREFIX } from '../payment/sender.ts'
 import type { Parts } from './parts.ts'
 
@@ -29,6 +31,7 @@ const CONFLICT_PREFIX = 'conflict/'
 const MAX_CONFLICTS = 256
 /** Agreements with one provider that a kept conflict names: far more than one bond is shared among. */
 const MAX_OTHERS = 64
+const NO_RESULTS: Results = Object.freeze({ tasks: 0, bytes: 0 })
 /** Evidence against a provider, and until when it is not trusted for it. */
 type ConflictRecord = ExposureConflict & { v: 1, provider: string, untilWallMs: number }
 /** Records of this room, in the order in which restoring them needs each other. */
@@ -45,7 +48,7 @@ export class Paying {
   /** By PeerId. */
   readonly #conflicts = new Map<string, ConflictRecord>()
   /** What was heard and judged of agreements whose provider's word to them is still on its way: one that works has accepted. */
-  readonly #early = new Map<string, { total: number, accepted: number, failed: number }>()
+  readonly #early = new Map<string, { total: number, accepted: number, failed: number, results: Results }>()
 
   constructor(parts: Parts, accounts: Accounts, settings: PayerSettings | undefined) {
     this.#parts = parts
@@ -73,11 +76,12 @@ export class Paying {
   }
 
   /** Why this bid's terms are not agreed to; undefined when they are. The provider's bond is looked up while other bids come in. */
-  refuses(turn: Turn, bid: Bid): { code: ErrorCode, message: string } | undefined {
+  refuses(turn: Turn, bid: Bid, moves: Moves): { code: ErrorCode, message: string } | undefined {
     const { terms } = bid
     if (this.#settings === undefined) return terms.mode === 'free' ? undefined : { code: 'E_TERMS_MODE', message: 'wants to be paid, and this node pays nobody' }
     if (terms.mode === 'free') return { code: 'E_TERMS_MODE', message: 'works for nothing, on no chain' }
     this.#accounts.want(turn, bid.identity.address)
+    if (terms.moved !== undefined && (terms.moved.onceBytes > moves.onceBytes || terms.moved.taskBytes > moves.taskBytes)) return { code: 'E_TERMS_MOVED', message: 'charges for more bytes than the job has' }
     return termsRefusal(terms, this.#settings.terms)
   }
 
@@ -129,7 +133,7 @@ export class Paying {
     this.#early.delete(id)
     if (early === undefined) return
     sender.worked(turn, early.total)
-    this.accepted(turn, id, early.accepted)
+    this.accepted(turn, id, early.accepted, early.results)
     this.failed(turn, id, early.failed)
   }
 
@@ -144,10 +148,10 @@ export class Paying {
   }
 
   /** A reveal matched: `ms` of its provider's work are paid in full. */
-  accepted(turn: Turn, id: string, ms: number): void {
+  accepted(turn: Turn, id: string, ms: number, results: Results): void {
     const sender = this.#senders.get(id)
-    if (sender !== undefined) sender.accepted(turn, Math.min(ms, sender.work.unsettled))
-    else this.#note(id, { accepted: ms })
+    if (sender !== undefined) sender.accepted(turn, Math.min(ms, sender.work.unsettled), results)
+    else this.#note(id, { accepted: ms, results })
   }
 
   failed(turn: Turn, id: string, ms: number): void {
@@ -240,14 +244,14 @@ export class Paying {
   }
 
   #noteWork(id: string, worked: number): void {
-    const { total, accepted, failed } = this.#early.get(id) ?? { total: 0, accepted: 0, failed: 0 }
-    this.#early.set(id, { total: Math.max(total, worked), accepted, failed })
+    const known = this.#early.get(id) ?? { total: 0, accepted: 0, failed: 0, results: NO_RESULTS }
+    this.#early.set(id, { ...known, total: Math.max(known.total, worked) })
   }
 
   /** Only what was said to be worked can be judged, so only of that something is remembered. */
-  #note(id: string, { accepted = 0, failed = 0 }: { accepted?: number, failed?: number }): void {
+  #note(id: string, { accepted = 0, failed = 0, results = NO_RESULTS }: { accepted?: number, failed?: number, results?: Results }): void {
     const known = this.#early.get(id)
-    if (known !== undefined) this.#early.set(id, { total: known.total, accepted: known.accepted + accepted, failed: known.failed + failed })
+    if (known !== undefined) this.#early.set(id, { total: known.total, accepted: known.accepted + accepted, failed: known.failed + failed, results: { tasks: known.results.tasks + results.tasks, bytes: known.results.bytes + results.bytes } })
   }
 
   /** What may have been paid this provider ahead of its reveals, under agreements that are not settled. */

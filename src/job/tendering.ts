@@ -1,6 +1,7 @@
 import type { Turn } from '../core/turn.ts'
 import type { Bid } from '../documents/bid.ts'
 import type { JobDocument } from '../documents/job.ts'
+import { movesOf } from '../documents/moves.ts'
 import type { Offer } from '../documents/offer.ts'
 import type { ErrorCode, ErrorShape } from '../errors.ts'
 import { hardwareClass, offerRegion, unmetResources } from '../market/fit.ts'
@@ -140,7 +141,7 @@ export class Tendering {
     if (shunned(this.#parts.histories.get(peer, turn.now.wallMs))) return { code: 'E_SHUNNED', message: 'gave wrong results here before' }
     const [unmet] = unmetResources(resources, bid.hardware)
     if (unmet !== undefined) return unmet
-    const terms = this.#paying.refuses(turn, bid)
+    const terms = this.#paying.refuses(turn, bid, movesOf(job.document))
     if (terms !== undefined) return terms
     if (priceCapWei !== undefined && bid.taskPriceWei > priceCapWei) return { code: 'E_PRICE', message: 'asks more than the price cap' }
     return undefined
@@ -155,7 +156,7 @@ export class Tendering {
       moduleBytes: document.engine.kind === 'wasm' ? document.engine.moduleBytes : 0,
       ...containerOf(document),
       inputBytes: Math.min(PARAMS.maxInputBytes, taskInputBytes(document)),
-      runMs: document.limits.runMs, deadlineWallMs: deadlineWallMs(job), issuedWallMs: turn.now.wallMs,
+      moves: movesOf(document), runMs: document.limits.runMs, deadlineWallMs: deadlineWallMs(job), issuedWallMs: turn.now.wallMs,
       ...document.priceCapWei === undefined ? {} : { priceCapWei: document.priceCapWei },
       ...this.#paying.asPayer(this.#parts.self.identity),
       declineShare: FULL_DECLINE_SHARE

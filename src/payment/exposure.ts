@@ -1,7 +1,7 @@
 import type { Acceptance, SignedAcceptance } from '../documents/acceptance.ts'
 import { heldBack } from './ledger.ts'
 import type { Work } from './ledger.ts'
-import { aheadQuantity, aheadShare, priceOf, ticketsAhead } from '../documents/terms.ts'
+import { aheadQuantity, aheadShare, carriageOf, priceOf, ticketsAhead } from '../documents/terms.ts'
 import type { PaymentTerms } from '../documents/terms.ts'
 import { expectedOf, fromWei, toWei } from '../documents/ticket.ts'
 import type { Expected } from '../documents/ticket.ts'
@@ -24,13 +24,15 @@ export function payerExposure(terms: PaymentTerms, quantity: number): Exposure {
 
 /**
  * A provider's: what it works before it is paid, `quantity` being the most that waits for a reveal at once. It is the share
- * held back, what is above the cap, and one unit a slot under way when the payer stops. At worst it never draws a winner.
+ * held back, what is above the cap, and one unit a slot under way when the payer stops; and the bytes moved for all that
+ * (`bytes`), which are due with the reveal. At worst it never draws a winner.
  */
-export function providerExposure(terms: PaymentTerms, quantity: number): Exposure {
-  const work: Work = { unsettled: quantity, accepted: 0, failed: 0, sunk: 0n, refundable: 0n }
+export function providerExposure(terms: PaymentTerms, quantity: number, bytes = 0): Exposure {
+  const work: Work = { unsettled: quantity, accepted: 0, failed: 0, moved: 0, sunk: 0n, refundable: 0n }
   const underWay = priceOf(terms, aheadQuantity(terms))
-  const expected = heldBack(terms, work) + underWay
-  return { expected, worstWei: toWei(priceOf(terms, quantity) + underWay) + 1n }
+  const carriage = carriageOf(terms, bytes)
+  const expected = heldBack(terms, work) + underWay + carriage
+  return { expected, worstWei: toWei(priceOf(terms, quantity) + underWay + carriage) + 1n }
 }
 
 /** Tickets signed and not acknowledged, at most: what a payer may lose to a provider that never answers. */

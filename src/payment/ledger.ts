@@ -1,6 +1,6 @@
 import { accept, refuse } from '../codec/result.ts'
 import type { Result } from '../codec/result.ts'
-import { aheadShare, BASIS, priceOf } from '../documents/terms.ts'
+import { aheadShare, BASIS, carriageOf, priceOf } from '../documents/terms.ts'
 import type { PaymentTerms } from '../documents/terms.ts'
 import { fromWei } from '../documents/ticket.ts'
 import type { Expected } from '../documents/ticket.ts'
@@ -16,13 +16,15 @@ export interface Work {
   accepted: number
   /** Gave nothing that counts: what was held back stays with the payer. */
   failed: number
+  /** Bytes moved for what was accepted. */
+  moved: number
   /** What the failed quantity was paid before it failed. */
   sunk: Expected
   /** Of that, what an honest provider gives back. */
   refundable: Expected
 }
 
-export const NO_WORK: Work = Object.freeze({ unsettled: 0, accepted: 0, failed: 0, sunk: 0n, refundable: 0n })
+export const NO_WORK: Work = Object.freeze({ unsettled: 0, accepted: 0, failed: 0, moved: 0, sunk: 0n, refundable: 0n })
 
 /**
  * Due for work that gave nothing yet, or nothing at all: all but the share held back, and never above the cap, so that the
@@ -35,9 +37,14 @@ function dueUnrevealed(terms: PaymentTerms, quantity: number): Expected {
   return due < cap ? due : cap
 }
 
+/** What is owed for results that count, and for moving them. */
+export function acceptedPrice(terms: PaymentTerms, { accepted, moved }: Pick<Work, 'accepted' | 'moved'>): Expected {
+  return priceOf(terms, accepted) + carriageOf(terms, moved)
+}
+
 /** What the payer should have paid by now, with `ahead` of the unit beyond what was worked. */
 export function dueFor(terms: PaymentTerms, work: Work, ahead: number): Expected {
-  return priceOf(terms, work.accepted) + dueUnrevealed(terms, work.unsettled + work.failed + ahead)
+  return acceptedPrice(terms, work) + dueUnrevealed(terms, work.unsettled + work.failed + ahead)
 }
 
 /** What waits for a reveal. */
@@ -55,10 +62,15 @@ export function claimWork(work: Work, total: number): Work {
   return more > 0 && Number.isSafeInteger(total) ? { ...work, unsettled: work.unsettled + more } : work
 }
 
-/** A reveal matched: this quantity is paid in full. Refused with E_PAY_QUANTITY when so much is not unsettled. */
-export function acceptWork(work: Work, quantity: number): Result<Work> {
+/** Results that were accepted together, and their bytes. */
+export interface Results { tasks: number, bytes: number }
+
+/** Reveals matched: this quantity is paid in full, and so are the bytes moved for it. Refused with E_PAY_QUANTITY when so much is not unsettled. */
+export function acceptWork({ moved: terms }: Pick<PaymentTerms, 'moved'>, work: Work, quantity: number, { tasks, bytes }: Results = { tasks: 0, bytes: 0 }): Result<Work> {
   if (!isPart(quantity, work)) return refuse('E_PAY_QUANTITY', `${quantity} of ${work.unsettled} unsettled cannot be accepted`)
-  return accept({ ...work, unsettled: work.unsettled - quantity, accepted: work.accepted + quantity })
+  const first = work.moved === 0 && tasks > 0 ? terms?.onceBytes ?? 0 : 0
+  const moved = terms === undefined ? 0 : work.moved + first + tasks * terms.taskBytes + bytes
+  return accept({ ...work, unsettled: work.unsettled - quantity, accepted: work.accepted + quantity, moved })
 }
 
 /** This quantity gave nothing: what was due for it stays due, of which a share may come back. */

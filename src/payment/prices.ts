@@ -1,12 +1,16 @@
 import type { Resources } from '../documents/resources.ts'
 import { GIB, HOUR_MS } from '../units.ts'
 
-/** What a host asks for what it lends, in wei an hour. */
+/** What a host asks for what it lends, in wei; where nothing else is said, an hour. */
 export interface Prices {
   coreHourWei: bigint
   /** Of memory, GiB for an hour. */
   gibHourWei: bigint
   gpuHourWei: bigint
+  /** GiB moved: program and inputs that it fetches, results that it sends. */
+  movedWei: bigint
+  /** 2^30 fuel of metered WebAssembly. No run is metered yet: it is said in bids, and not charged. */
+  fuelWei: bigint
 }
 
 /** Cores may be parts of one. */

@@ -13,7 +13,7 @@ import type { PayerFunds } from '../documents/account.ts'
 import type { Draws } from './draws.ts'
 import { offerIdOf } from './draws.ts'
 import { acceptWork, claimWork, dueFor, failWork, heldBack, NO_WORK } from './ledger.ts'
-import type { Work } from './ledger.ts'
+import type { Results, Work } from './ledger.ts'
 import type { CommitLot, PayMessageOf } from '../documents/pay-message.ts'
 import { Offered } from './offered.ts'
 import type { OfferedRecord } from './offered.ts'
@@ -178,8 +178,8 @@ export class Recipient {
   }
 
   /** Our reveal matched. Refused: E_PAY_QUANTITY. */
-  accepted(turn: Turn, quantity: number): Result<undefined> {
-    const work = acceptWork(this.#record.work, quantity)
+  accepted(turn: Turn, quantity: number, results?: Results): Result<undefined> {
+    const work = acceptWork(this.#record.terms, this.#record.work, quantity, results)
     if (!work.ok) return work
     this.#setWork(turn, work.value)
     return accept(undefined)

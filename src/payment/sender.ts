@@ -10,13 +10,13 @@ import { SECOND_MS } from '../units.ts'
 import type { Budget } from './budget.ts'
 import { Commits } from './commits.ts'
 import type { OpenCommit } from './commits.ts'
-import { acceptWork, claimWork, dueFor, failWork, heldBack, NO_WORK } from './ledger.ts'
-import type { Work } from './ledger.ts'
+import { acceptedPrice, acceptWork, claimWork, dueFor, failWork, heldBack, NO_WORK } from './ledger.ts'
+import type { Results, Work } from './ledger.ts'
 import type { CommitLot, PayMessageOf } from '../documents/pay-message.ts'
 import type { Post } from './post.ts'
 import type { Payment, SenderRecord, SenderState, SignedRefund, SignedState } from './sender-record.ts'
 import type { PaymentState } from '../documents/payment-state.ts'
-import { aheadQuantity, MAX_OPEN_COMMITS, MAX_TICKETS, priceOf, ticketsAhead, useMarginSec } from '../documents/terms.ts'
+import { aheadQuantity, MAX_OPEN_COMMITS, MAX_TICKETS, ticketsAhead, useMarginSec } from '../documents/terms.ts'
 import { contextOf, expectedOf, fromWei, jobDigest } from '../documents/ticket.ts'
 import type { Expected, Ticket } from '../documents/ticket.ts'
 
@@ -139,8 +139,8 @@ export class Sender {
   }
 
   /** A reveal matched: the held-back share of this quantity is due. Refused: E_PAY_QUANTITY. */
-  accepted(turn: Turn, quantity: number): Result<undefined> {
-    const work = acceptWork(this.#record.work, quantity)
+  accepted(turn: Turn, quantity: number, results?: Results): Result<undefined> {
+    const work = acceptWork(this.#record.terms, this.#record.work, quantity, results)
     if (!work.ok) return work
     this.#setWork(turn, work.value)
     return accept(undefined)
@@ -289,7 +289,7 @@ export class Sender {
     const { terms, job, provider, issued, inFlight, work, acknowledged } = this.#record
     // what was accepted is owed, acknowledged or not: a debt that grew at once is not paid off one round trip at a time
     const heard = BigInt(acknowledged?.state.tickets ?? 0) * this.#value
-    const owed = priceOf(terms, work.accepted)
+    const owed = acceptedPrice(terms, work)
     const safe = heard > owed ? heard : owed
     if (this.paid + this.#value > safe + BigInt(ticketsAhead(terms)) * this.#value) return refuse('E_PAY_UNACKNOWLEDGED', 'what is paid ahead is not acknowledged')
     if (issued >= MAX_TICKETS) return refuse('E_PAY_TICKETS', 'the agreement has used up its tickets')

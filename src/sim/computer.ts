@@ -419,7 +419,7 @@ export class Computer implements Station {
         caps: { ...jobCapGwei === undefined ? {} : { jobWei: gwei(jobCapGwei) }, ...dayCapGwei === undefined ? {} : { dayWei: gwei(dayCapGwei) } },
         terms: { maxUnitPriceWei: gwei(coreHourGwei), minHoldback: Math.min(3000, holdback), maxPrepayWei: gwei(maxPrepayGwei ?? RICH.jobBondGwei) }
       },
-      earner: { prices: { coreHourWei: gwei(coreHourGwei), gibHourWei: 0n, gpuHourWei: 0n }, unitMs, ticketLifeSec, holdback, refund, maxCostShare, bondShares },
+      earner: { prices: { coreHourWei: gwei(coreHourGwei), gibHourWei: 0n, gpuHourWei: 0n, movedWei: gwei(payment.movedGwei ?? 0), fuelWei: 0n }, unitMs, ticketLifeSec, holdback, refund, maxCostShare, bondShares },
       draws: this.#secrets
     }
   }

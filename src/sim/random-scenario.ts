@@ -50,7 +50,7 @@ function randomPayment(random: Random): PaymentSpec {
   const unitMs = random.pick([500, 1000, 3000, 10_000])
   return {
     // much held back makes many small tickets, so not with small units
-    unitMs, coreHourGwei: random.pick([3_600_000, 3_600_000, 999_983, 0]), holdback: random.pick([3000, 3000, 5000, unitMs < 3000 ? 3000 : 9000]), refund: random.pick([5000, 5000, 0, 10_000]),
+    unitMs, coreHourGwei: random.pick([3_600_000, 3_600_000, 999_983, 0]), ...random.fork('moved').chance(0.5) ? { movedGwei: 100_000_007 } : {}, holdback: random.pick([3000, 3000, 5000, unitMs < 3000 ? 3000 : 9000]), refund: random.pick([5000, 5000, 0, 10_000]),
     maxCostShare: 1000, bondShares: random.pick([1, 4, 20]), ticketLifeSec: random.pick([1200, 3600]), redemptionGwei: random.pick([1, 50, 500, 5000]),
     chain: { blockMs: random.pick([1, 2, 12]) * SECOND_MS, confirmations, delaySec: random.pick([3600, 7200]), graceSec: random.pick([60, 600]) }
   }

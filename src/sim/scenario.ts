@@ -24,6 +24,8 @@ export interface Scenario {
 export interface PaymentSpec {
   unitMs: number
   coreHourGwei: number
+  /** Of a GiB moved: results here have a KiB. */
+  movedGwei?: number
   /** Basis points. */
   holdback: number
   refund: number

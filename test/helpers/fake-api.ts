@@ -65,7 +65,7 @@ const AD: AdView = {
 
 const ETH = 10n ** 18n
 const GWEI = 10n ** 9n
-const SUMS = { workedMs: 60_000, acceptedMs: 50_000, failedMs: 5_000, waitingMs: 5_000, tickets: 60, paidWei: (120n * GWEI).toString(), aheadWei: GWEI.toString(), heldBackWei: (3n * GWEI).toString(), refundWei: '0', refundDueWei: GWEI.toString(), winners: 1, winnersWei: (200n * GWEI).toString() }
+const SUMS = { workedMs: 60_000, acceptedMs: 50_000, failedMs: 5_000, waitingMs: 5_000, movedBytes: 0, movedWei: '0', tickets: 60, paidWei: (120n * GWEI).toString(), aheadWei: GWEI.toString(), heldBackWei: (3n * GWEI).toString(), refundWei: '0', refundDueWei: GWEI.toString(), winners: 1, winnersWei: (200n * GWEI).toString() }
 
 export class FakeApi implements NodeApi {
   /** Undefined: a free node, which refuses all of money. */
@@ -91,7 +91,7 @@ export class FakeApi implements NodeApi {
     jobs: [{ job: JOBS[0], requester: PEERS[0], lastWallMs: NOW_WALL_MS - 60_000, tickets: 1000, expectedWei: (2000n * GWEI).toString(), wins: 12, wonWei: (2400n * GWEI).toString() }],
     forecast: { days: 7, expectedWei: (14_000n * GWEI).toString(), lowWei: (9000n * GWEI).toString(), highWei: (19_000n * GWEI).toString(), basisDays: 3, luckShare: 0.4 }
   }
-  prices: PriceReport = { asset: { kind: 'coin' }, coreHourWei: (10_000n * GWEI).toString(), gibHourWei: (1000n * GWEI).toString(), gpuHourWei: (200_000n * GWEI).toString(), unitMs: 1000, holdback: 0.3, refund: 0.5 }
+  prices: PriceReport = { asset: { kind: 'coin' }, coreHourWei: (10_000n * GWEI).toString(), gibHourWei: (1000n * GWEI).toString(), gpuHourWei: (200_000n * GWEI).toString(), movedWei: (5000n * GWEI).toString(), fuelWei: (3n * GWEI).toString(), unitMs: 1000, holdback: 0.3, refund: 0.5 }
   capsReport: CapsReport = { asset: { kind: 'coin' }, dayWei: ETH.toString(), spentTodayWei: (120n * GWEI).toString(), peers: [{ peer: PEERS[0], spentWei: (120n * GWEI).toString() }] }
   /** A job is refused until its cost is confirmed. */
   confirmCost = false

@@ -1,4 +1,6 @@
 /** A paid job over real nodes and a real chain: what both sides write down, what the chain says, and what a crash leaves. */
+import { stat } from 'node:fs/promises'
+import { join } from 'node:path'
 import { suite } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { ClusterNode } from '../../node/demo/cluster.ts'
@@ -12,7 +14,7 @@ import type { Books } from '../helpers/pay-world.ts'
 interface Context { world: PayWorld, you: ClusterNode, ada: ClusterNode, ben: ClusterNode }
 const test = suite<Context>('pay')
 /** Units of a tenth of a second, and a price at which some of their tickets win. */
-const LENDING = ['--payment.unit=100 ms', '--payment.price.coreHour=8 ether', '--payment.price.gibHour=0 wei']
+const LENDING = ['--payment.unit=100 ms', '--payment.price.coreHour=8 ether', '--payment.price.gibHour=0 wei', '--payment.price.moved=0.5 ether']
 const WORK = { engine: 'wasm', module: './compute.wasm', args: ['4'], outputs: ['values.bin'], resources: { cores: 1, memory: '64 MiB' } }
 
 test.before(async (context) => {
@@ -74,6 +76,13 @@ test('both sides end with the same books, tickets are worth the work that was ac
   const detail = await ended(you, job)
   assert.is(detail.state, 'done', JSON.stringify(detail.error))
   await assertBalanced(context, [ada, ben])
+  // the program once a provider and each result: both wrote down the same
+  const { senders } = await untilBooks(you, 'every agreement is closed', isSettled)
+  const module = await stat(join(MODULES, WORK.module))
+  for (const { terms, work } of senders.filter(({ work: { accepted } }) => accepted > 0)) {
+    assert.is(terms.moved?.onceBytes, module.size)
+    assert.ok(work.moved > module.size)
+  }
 })
 
 test('a requester killed in the middle of paying goes on where it was, and nothing is paid twice', async (context) => {

@@ -107,7 +107,7 @@ plant('a budget that a crash resets', 'within caps', { scenario: capped, ...tamp
 
 plant('winners that a restart does not redeem', 'winners are paid', tampered((step, event) => event.kind === 'start' ? { ...step, effects: step.effects.filter(({ kind }) => kind !== 'redeem') } : step))
 
-plant('a payer that pays failures in full', 'within exposure', { patch: replaced(Paying.prototype, 'failed', { value(this: Paying, turn: Turn, id: string, ms: number) { this.accepted(turn, id, ms) } }) })
+plant('a payer that pays failures in full', 'within exposure', { patch: replaced(Paying.prototype, 'failed', { value(this: Paying, turn: Turn, id: string, ms: number) { this.accepted(turn, id, ms, { tasks: 0, bytes: 0 }) } }) })
 
 for (const checker of ['within exposure', 'each stops']) {
   plant('a host that never looks whether it was paid', checker, { patch: () => {
@@ -123,6 +123,17 @@ plant('a host that forgets in a crash what it credited', 'last words agree', tam
   : step))
 
 plant('a host that keeps the books of every agreement for ever', 'all settles', { patch: replaced(Earning.prototype, 'forget', { value: () => undefined }) })
+
+/** A KiB costs as much as a second. */
+function moving(seed: number): Scenario {
+  const scenario = payingScenario(seed)
+  return scenario.payment === undefined ? scenario : { ...scenario, peers: scenario.peers.map((peer) => ({ ...peer, behaviour: { kind: 'honest' as const }, money: RICH })), payment: { ...scenario.payment, coreHourGwei: 3_600_000, movedGwei: 1_000_000_000 } }
+}
+
+plant('a payer that pays for no bytes', 'last words agree', { scenario: moving, patch: () => {
+  const honest = { accepted: Object.getOwnPropertyDescriptor(Paying.prototype, 'accepted')!.value as Paying['accepted'] }
+  return replaced(Paying.prototype, 'accepted', { value(this: Paying, turn: Turn, id: string, ms: number) { honest.accepted.call(this, turn, id, ms, { tasks: 0, bytes: 0 }) } })()
+} })
 
 /** Every other host has one bond for all, many jobs ask at once, and each takes all of a bond that it is offered. */
 function exposed(seed: number): Scenario {

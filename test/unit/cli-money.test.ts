@@ -157,7 +157,7 @@ test('the log and the prompt hear of money, and a job\'s own story does not', ()
 test('the prompt completes what prices and caps are called', async () => {
   const source = { api: new FakeApi(), commands: commandsOf('repl'), cwd: '/' }
   const words = async (line: string): Promise<string[]> => (await completeLine(line, source))[0].map((word) => word.trim())
-  assert.equal(await words('price '), ['coreHour=', 'gibHour=', 'gpuHour='])
+  assert.equal(await words('price '), ['coreHour=', 'gibHour=', 'gpuHour=', 'moved=', 'fuel='])
   assert.equal(await words('caps da'), ['day='])
   assert.equal(await words('caps day='), ['day=none'])
   assert.equal(await words('withdraw e'), ['earnings'])

@@ -206,12 +206,12 @@ test('luck that is no luck raises the alarm, and luck does not', async () => {
 })
 
 test('prices and caps survive a restart; a cap can be taken away, and a damaged file is refused', async ({ dir }) => {
-  const configured = { prices: { coreHourWei: 1n, gibHourWei: 2n, gpuHourWei: 3n }, caps: { jobWei: 10n, dayWei: 20n } }
+  const configured = { prices: { coreHourWei: 1n, gibHourWei: 2n, gpuHourWei: 3n, movedWei: 4n, fuelWei: 5n }, caps: { jobWei: 10n, dayWei: 20n } }
   const store = await MoneySettingsStore.open(dir, configured)
   assert.equal(store.get(), configured)
   await store.set({ coreHourWei: '7', dayWei: null, peerDayWei: '5' })
   const again = await MoneySettingsStore.open(dir, configured)
-  assert.equal(again.get(), { prices: { coreHourWei: 7n, gibHourWei: 2n, gpuHourWei: 3n }, caps: { jobWei: 10n, peerDayWei: 5n } })
+  assert.equal(again.get(), { prices: { coreHourWei: 7n, gibHourWei: 2n, gpuHourWei: 3n, movedWei: 4n, fuelWei: 5n }, caps: { jobWei: 10n, peerDayWei: 5n } })
   for (const text of ['{', '[]x', '{"coreHourWei":"-1"}', '{"coreHourWei":null}', '{"jobWei":5}', `{"jobWei":"${'9'.repeat(39)}"}`]) {
     await writeFile(join(dir, 'money.json'), text)
     const err = await MoneySettingsStore.open(dir, configured).catch((caught: unknown) => caught)

@@ -287,7 +287,7 @@ test('what is due: all but the holdback as work is done, the rest on a match, no
   assert.is(dueFor(TERMS, work, 0), fromWei(2_100_000n))
   assert.is(dueFor(TERMS, work, 20_000), fromWei(3_500_000n))
   assert.is(heldBack(TERMS, work), fromWei(900_000n))
-  const accepted = acceptWork(work, 10_000)
+  const accepted = acceptWork(TERMS, work, 10_000)
   assert.ok(accepted.ok)
   work = accepted.value
   assert.is(dueFor(TERMS, work, 0), fromWei(2_400_000n))
@@ -297,7 +297,26 @@ test('what is due: all but the holdback as work is done, the rest on a match, no
   assert.is(dueFor(TERMS, work, 0), fromWei(2_400_000n))
   assert.is(work.refundable, fromWei(700_000n))
   assert.is(heldBack(TERMS, work), 0n)
-  for (const quantity of [1, -1, 0.5, Number.NaN]) assert.not(acceptWork(work, quantity).ok || failWork(TERMS, work, quantity).ok, String(quantity))
+  for (const quantity of [1, -1, 0.5, Number.NaN]) assert.not(acceptWork(TERMS, work, quantity).ok || failWork(TERMS, work, quantity).ok, String(quantity))
+})
+
+test('bytes are due with the results that they were moved for: program and shared inputs once, own inputs and results each', () => {
+  const moving: PaymentTerms = { ...TERMS, moved: { gibWei: 2n ** 30n * 3n, onceBytes: 1000, taskBytes: 50 } }
+  const accepted = (work: Work, tasks: number, bytes: number): Work => { const next = acceptWork(moving, work, 0, { tasks, bytes }); assert.ok(next.ok); return next.value }
+  let work = claimWork(NO_WORK, 10_000)
+  assert.is(dueFor(moving, work, 0), dueFor(TERMS, work, 0), 'nothing before a result')
+  work = accepted(work, 1, 7)
+  assert.is(work.moved, 1057)
+  assert.is(dueFor(moving, work, 0) - dueFor(TERMS, work, 0), fromWei(3n * 1057n))
+  // heard together or one by one, the sum is the same
+  assert.equal(accepted(accepted(work, 1, 3), 1, 4), accepted(work, 2, 7))
+  assert.is(accepted(work, 2, 7).moved, 1057 + 107)
+  const failed = failWork(moving, work, 10_000)
+  assert.ok(failed.ok)
+  assert.is(failed.value.moved, 1057)
+  const free = acceptWork(TERMS, work, 0, { tasks: 5, bytes: 1e9 })
+  assert.ok(free.ok)
+  assert.is(dueFor(TERMS, free.value, 0), dueFor(TERMS, work, 0))
 })
 
 test('work not revealed is never paid above the cap, and what is due never falls', () => {
@@ -306,7 +325,7 @@ test('work not revealed is never paid above the cap, and what is due never falls
   assert.is(dueFor(capped, work, 20_000), fromWei(1_000_000n))
   let last = dueFor(capped, work, 0)
   for (let i = 0; i < 9; i++) {
-    const next = i % 2 === 0 ? acceptWork(work, 11_111) : failWork(capped, work, 11_111)
+    const next = i % 2 === 0 ? acceptWork(capped, work, 11_111) : failWork(capped, work, 11_111)
     assert.ok(next.ok)
     work = next.value
     assert.ok(dueFor(capped, work, 0) >= last)

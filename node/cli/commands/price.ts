@@ -5,13 +5,13 @@ import { priceView } from '../views/bill.ts'
 import type { PriceChange } from '../../api/money.ts'
 
 const EXAMPLE = 'price coreHour=20000gwei'
-const FIELDS = { coreHour: 'coreHourWei', gibHour: 'gibHourWei', gpuHour: 'gpuHourWei' } as const satisfies Record<typeof PRICE_KEYS[number], keyof PriceChange>
+const FIELDS = { coreHour: 'coreHourWei', gibHour: 'gibHourWei', gpuHour: 'gpuHourWei', moved: 'movedWei', fuel: 'fuelWei' } as const satisfies Record<typeof PRICE_KEYS[number], keyof PriceChange>
 
 export const priceCommand = defineCommand({
   name: 'price',
   group: 'money',
   summary: 'Show or change what this PC asks for its work',
-  details: ['Changes hold for bids from then on and are kept; what is agreed keeps its price. A price of 0 wei is free of charge.', `Keys: ${PRICE_KEYS.join(', ')}, each for one hour.`],
+  details: ['Changes hold for bids from then on and are kept; what is agreed keeps its price. A price of 0 wei is free of charge.', `Keys: ${PRICE_KEYS.join(', ')}; those in …Hour for one hour, moved for one GiB, fuel for 2^30 of it (no run is metered yet).`],
   options: {},
   positionals: [{ name: 'changes', kind: 'text', help: 'KEY=AMOUNT or KEY AMOUNT, as many as you like', rest: true, optional: true }],
   examples: [{ line: 'price', says: 'what is asked now' }, { line: EXAMPLE, says: 'for a core for an hour' }],

@@ -5,7 +5,7 @@ export const moneyTopic: Topic = {
   summary: 'paying and being paid, by lottery tickets',
   title: 'money',
   text: `
-Without a chain all work is free, for friends and your own network. With one (payment.mode) a host asks a price, and a requester pays while the work runs, a second at a time: no invoice, nobody in the middle.
+Without a chain all work is free, for friends and your own network. With one (payment.mode) a host asks a price, and a requester pays while the work runs, a second at a time: no invoice, nobody in the middle. Bytes moved, where a host asks for them (price moved=...), are paid with each accepted result: inputs as the job says, and the result's size.
 
 Each second is paid by a signed lottery ticket, such as one in a thousand for 1000 gwei: worth 1 gwei. Neither side can steer the draw. Only winners go to the chain, so gas is paid once in a thousand seconds.
 

@@ -1,3 +1,4 @@
+import { formatSize } from '../../../src/units.ts'
 import type { Bill, BillSums, CapsReport, PriceReport } from '../../api/money.ts'
 import { shortId } from '../ids.ts'
 import { fields, table } from '../term/table.ts'
@@ -24,18 +25,20 @@ export function billView({ asset, job, name, state, providers, total, capWei }: 
       row({ text: 'in all', style: 'bold' }, total, '')
     ], view),
     '',
-    ...wrap(`Paid is what the tickets cost on average${total.aheadWei === '0' ? '' : `; ${money(total.aheadWei)} of it was paid ahead and not worked off`}. In fact ${total.winners} of them won so far and took ${money(total.winnersWei)} from your deposit. Of ${duration(total.workedMs)} of work, ${duration(total.acceptedMs)} gave results that count and ${duration(total.failedMs)} failed${total.refundDueWei === '0' ? '' : `; of what that was paid, ${money(total.refundDueWei)} is due back by the agreements and ${money(total.refundWei)} was signed over`}.`, view.width),
+    ...wrap(`Paid is what the tickets cost on average${total.aheadWei === '0' ? '' : `; ${money(total.aheadWei)} of it was paid ahead and not worked off`}. In fact ${total.winners} of them won so far and took ${money(total.winnersWei)} from your deposit. Of ${duration(total.workedMs)} of work, ${duration(total.acceptedMs)} gave results that count and ${duration(total.failedMs)} failed${total.movedBytes === 0 ? '' : `; ${formatSize(total.movedBytes)} were moved for ${money(total.movedWei)}`}${total.refundDueWei === '0' ? '' : `; of what that was paid, ${money(total.refundDueWei)} is due back by the agreements and ${money(total.refundWei)} was signed over`}.`, view.width),
     ...capWei === undefined ? [] : remark(`its cap: ${money(capWei)}`, view)
   ]
 }
 
-export function priceView({ asset, coreHourWei, gibHourWei, gpuHourWei, unitMs, holdback, refund }: PriceReport, view: View): string[] {
+export function priceView({ asset, coreHourWei, gibHourWei, gpuHourWei, movedWei, fuelWei, unitMs, holdback, refund }: PriceReport, view: View): string[] {
   const money = (wei: string): string => amount(wei, asset)
   return [
     ...fields([
       ['coreHour', `${money(coreHourWei)} for one processor core for an hour`],
       ['gibHour', `${money(gibHourWei)} for one GiB of memory for an hour`],
       ['gpuHour', `${money(gpuHourWei)} for one graphics card for an hour`],
+      ['moved', `${money(movedWei)} for one GiB of program, inputs and results, with each result that is accepted`],
+      ['fuel', `${money(fuelWei)} for 2^30 fuel: said in bids, and charged once runs are metered`],
       ['paid', `by a ticket for each ${duration(unitMs)} of work of a task`],
       ['held back', `${Math.round(holdback * PERCENT)} %, until a result matches`],
       ['refunded', `${Math.round(refund * PERCENT)} % of what failed work was paid`]

@@ -1,8 +1,8 @@
 import type { StoredRecord, Write } from '../../core/effect.ts'
-import { aheadQuantity, aheadShare, priceOf } from '../../documents/terms.ts'
+import { aheadQuantity, aheadShare, carriageOf, priceOf } from '../../documents/terms.ts'
 import { expectedOf, toWei } from '../../documents/ticket.ts'
 import { payerExposure, providerExposure } from '../../payment/exposure.ts'
-import { dueFor, totalOf } from '../../payment/ledger.ts'
+import { acceptedPrice, dueFor, totalOf } from '../../payment/ledger.ts'
 import { RECIPIENT_PREFIX } from '../../payment/recipient.ts'
 import type { RecipientRecord } from '../../payment/recipient.ts'
 import { SENDER_PREFIX } from '../../payment/sender.ts'
@@ -23,6 +23,8 @@ function put<T>(writes: readonly Write[], prefix: string): T[] {
  */
 export function withinExposure(): Checker {
   const most = new Map<string, number>()
+  /** Bytes moved when all that was due was paid last. */
+  const paidMoved = new Map<string, number>()
   const acceptedMs = accepting()
   return {
     name: 'within exposure',
@@ -34,15 +36,18 @@ export function withinExposure(): Checker {
       for (const { agreement, terms, work, issued } of paysHonestly(behaviour) ? put<SenderRecord>(writes, SENDER_PREFIX) : []) {
         const value = expectedOf(terms)
         const good = Math.min(accepted(agreement), totalOf(work))
-        const loss = BigInt(issued) * value - priceOf(terms, good)
+        const loss = BigInt(issued) * value - priceOf(terms, good) - carriageOf(terms, work.moved)
         const declared = payerExposure(terms, totalOf(work) - good).expected + value
         if (loss > declared) return `${name} paid ${toWei(loss)} wei under ${agreement} for work that it did not accept, and was told ${toWei(declared)}`
       }
       for (const { agreement, terms, work, tickets } of earnsHonestly(behaviour) ? put<RecipientRecord>(writes, RECIPIENT_PREFIX) : []) {
         const open = Math.max(most.get(agreement) ?? 0, work.unsettled + work.failed)
         most.set(agreement, open)
-        const loss = priceOf(terms, work.accepted + work.unsettled) - BigInt(tickets) * expectedOf(terms)
-        const declared = providerExposure(terms, open).expected
+        const loss = priceOf(terms, work.accepted + work.unsettled) + carriageOf(terms, work.moved) - BigInt(tickets) * expectedOf(terms)
+        // bytes are due with a verdict and paid after it: those since all that was due was paid last may be lost
+        const before = paidMoved.get(agreement) ?? 0
+        if (BigInt(tickets) * expectedOf(terms) >= dueFor(terms, work, 0)) paidMoved.set(agreement, work.moved)
+        const declared = providerExposure(terms, open, work.moved - Math.min(before, work.moved)).expected
         if (loss > declared) return `${name} worked for ${toWei(loss)} wei under ${agreement} that were not paid, and was told ${toWei(declared)}`
       }
       return undefined
@@ -130,7 +135,7 @@ export function lastWordsAgree(): Checker {
         const theirs = host.disk.get(RECIPIENT_PREFIX + agreement) as RecipientRecord | undefined
         if (theirs?.tickets !== issued || acknowledged?.state.tickets !== issued) return `${observation.computer.name} closed ${agreement} after ${issued} tickets, its provider holds ${theirs?.tickets} and had said ${acknowledged?.state.tickets}`
         const paid = BigInt(issued) * expectedOf(theirs.terms)
-        if (isUncapped(observation.computer) && paid < priceOf(theirs.terms, theirs.work.accepted)) return `${observation.computer.name} closed ${agreement} having paid ${toWei(paid)} wei, and accepted work for ${toWei(priceOf(theirs.terms, theirs.work.accepted))}`
+        if (isUncapped(observation.computer) && paid < acceptedPrice(theirs.terms, theirs.work)) return `${observation.computer.name} closed ${agreement} having paid ${toWei(paid)} wei, and accepted work for ${toWei(acceptedPrice(theirs.terms, theirs.work))}`
       }
       return undefined
     }
