@@ -46,6 +46,7 @@ import { SecretStore } from './service/secret-store.ts'
 import { NodeService } from './service/service.ts'
 import { Drain } from './service/drain.ts'
 import { RecordStore } from './store/record-store.ts'
+import { Comparer } from './work/compare.ts'
 import { InlineResults } from './work/inline-results.ts'
 import { LogHub } from './work/log-hub.ts'
 import { lyingEngine } from './work/misbehave.ts'
@@ -117,8 +118,9 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     ads.add(found.ad, found.latencyMs, Date.now())
     dispatch({ kind: 'ad', ad: found.ad, latencyMs: found.latencyMs })
   }
+  const comparer = new Comparer({ dir: join(dataDir, 'compare'), content, fetch: transfer.fetch, inline, dispatch })
   const performer = new Performer({
-    network, worker, fetch: transfer.fetch, inline, notices, dispatch, onMoney: (effect) => { money?.perform(effect) },
+    network, worker, fetch: transfer.fetch, comparer, inline, notices, dispatch, onMoney: (effect) => { money?.perform(effect) },
     candidates: (offer) => ads.serving(offer, Date.now()),
     onBid: () => { wasm.warm() },
     onAd: (ad, latencyMs) => { seen({ ad, latencyMs }) },
@@ -150,6 +152,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     await driver.stop()
     await money?.close()
     await worker.close()
+    await comparer.close()
     await wasm.close()
     await secretProtocol.stop()
     await transfer.stop()
