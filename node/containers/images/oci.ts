@@ -76,10 +76,11 @@ export function readManifest(bytes: Uint8Array): Manifest {
   return value
 }
 export function readSaved(bytes: Uint8Array): Saved { return read(bytes, MAX_MANIFEST_BYTES, saved, 'manifest.json').value }
-/** Whether a `manifest.json` is one of `docker save`, and not some program's file of that name. */
+/** Whether a `manifest.json` is meant as one of `docker save`, and not some program's file of that name. */
 export function isSaved(bytes: Uint8Array): boolean {
   try {
-    return Array.isArray(readSaved(bytes))
+    const raw: unknown = JSON.parse(new TextDecoder().decode(bytes))
+    return Array.isArray(raw) && raw.length > 0 && raw.every((image) => typeof image === 'object' && image !== null && 'Layers' in image)
   } catch {
     return false
   }

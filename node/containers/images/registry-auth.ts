@@ -35,8 +35,8 @@ export async function authorize(header: string, place: RegistryPlace, login: Reg
   if (scheme !== 'bearer' || realm === undefined) throw refused(place, login)
   if (!URL.canParse(realm)) malformed(`the registry ${place.host} names no token server`)
   const url = new URL(realm)
-  // an owner's own registry may have its tokens from itself; nobody else leads there
-  if (access.localRegistries[url.host] !== undefined && url.host !== place.host) malformed(`the registry ${place.host} names a token server of this host's own network`)
+  // only the owner's own registries lead to each other
+  if (access.localRegistries[url.host] !== undefined && access.localRegistries[place.host] === undefined) malformed(`the registry ${place.host} names a token server of this host's own network`)
   const service = params.get('service')
   if (service !== undefined) url.searchParams.set('service', service)
   url.searchParams.set('scope', `repository:${place.repository}:pull`)

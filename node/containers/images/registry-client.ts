@@ -96,7 +96,8 @@ export class RegistryClient {
       const to = response.headers.location ?? ''
       if (hops === MAX_REDIRECTS || !URL.canParse(to, url.href)) malformed(`the registry ${first.host} leads nowhere`)
       url = new URL(to, url)
-      if (this.#access.localRegistries[url.host] !== undefined && url.host !== first.host) malformed(`the registry ${first.host} leads into this host's own network`)
+      // of the owner's own registries one may lead to another
+      if (this.#access.localRegistries[url.host] !== undefined && this.#access.localRegistries[first.host] === undefined) malformed(`the registry ${first.host} leads into this host's own network`)
       response = await get(url, { ...headers, ...url.origin === first.origin && this.#authorization !== undefined ? { authorization: this.#authorization } : {} }, this.#access, signal)
     }
     if (response.statusCode === 200) return { response, url }
