@@ -26,6 +26,7 @@ import type { LogSources } from './logs.ts'
 import type { MoneyService } from './money-service.ts'
 import type { Quotes } from './quotes.ts'
 import { whyIdle, whyJob } from './why.ts'
+import type { ContainersReport } from '../work/container-engine.ts'
 
 /** What the service needs of the rooms around it; create-node gives the real ones. */
 export interface ServiceParts {
@@ -61,6 +62,7 @@ export interface ServiceParts {
   askForAds: (engine: EngineKind) => Promise<void>
   share: { get(): SharePolicy, set(change: Partial<SharePolicy>): Promise<void> }
   running: () => number
+  containers: () => ContainersReport
   storeUsage: () => { bytes: number, quotaBytes: number }
   stop: (withinMs: number) => Promise<void>
 }
@@ -227,7 +229,7 @@ export class NodeService implements NodeApi {
     return [...await doctor({
       dataDir, platform: process.platform, addresses: network.addresses(), publicAddress: network.publicAddress(), peers: connected.length, look,
       sharing: peer.hosting.policy.enabled, closed: peer.hosting.closedBecause(),
-      engines: [{ name: 'wasm', ok: true, detail: 'WebAssembly sandbox ready; this version runs no containers' }],
+      containers: this.#parts.containers(),
       memoryBytes: { lent: peer.hosting.capacity.total.memoryBytes, free: freemem() },
       storeUsage: storeUsage()
     }), ...await this.#parts.money.checks()]

@@ -30,7 +30,7 @@ export function serviceParts(rooms: Partial<ServiceParts>): ServiceParts {
     quotes: { ask: async () => [] }, dispatch: notHere, settled: async () => undefined, prepare: notHere, draft: notHere, exportContent: notHere, peek: notHere,
     logs: { followLive: notHere, readFile: notHere },
     network: { addresses: () => [], peers: () => [], dial: notHere, publicAddress: () => false, send: notHere, fetchAd: notHere },
-    ads: () => [], askForAds: async () => undefined, share: { get: () => POLICY, set: notHere }, running: () => 0, storeUsage: () => ({ bytes: 0, quotaBytes: 0 }), stop: async () => undefined,
+    ads: () => [], askForAds: async () => undefined, share: { get: () => POLICY, set: notHere }, running: () => 0, containers: () => ({ engine: undefined, cards: [], problems: [], images: [] }), storeUsage: () => ({ bytes: 0, quotaBytes: 0 }), stop: async () => undefined,
     ...rooms
   }
 }
