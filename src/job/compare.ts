@@ -131,7 +131,7 @@ export function nextComparison(rules: Rules, task: Task, isOpen: (votes: Vote[])
   const voice = all.find((opinion) => opinion.segment !== undefined && isNew(opinion))
   if (voice !== undefined) return { fresh: voice, against: [...heads, ...all.filter(({ name, segment }) => segment === voice.segment && findingOf(task, name)?.as === name)] }
   const [first, second] = heads
-  if (rules.compare !== undefined || first === undefined || second === undefined || heads.length > 2 || !isNew(second) || !isOpen(votesOf(rules, task))) return undefined
+  if (rules.compare !== undefined || first === undefined || second === undefined || heads.length > 2 || !isNew(first) || !isNew(second) || !isOpen(votesOf(rules, task))) return undefined
   return { fresh: second, against: [first] }
 }
 
