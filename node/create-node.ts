@@ -43,6 +43,7 @@ import { draftJob, prepareJob } from './service/job-store.ts'
 import { takeEarly } from './service/early.ts'
 import { findJob } from './service/find-job.ts'
 import { dropLeftovers, JOB_OWNER } from './service/leftovers.ts'
+import { ImagesService } from './service/images-service.ts'
 import { MoneyService } from './service/money-service.ts'
 import { Quotes } from './service/quotes.ts'
 import { SecretStore } from './service/secret-store.ts'
@@ -195,6 +196,7 @@ function serviceOf({ config, version, keys, peer, driver, network, content, shar
   const jobs = { content, requester: keys.peerId, providerSets: config.requester.providerSets, secrets: jobSecrets }
   return new NodeService({
     peer, peerId: keys.peerId, address: keys.address, mode: config.payment.mode, version, dataDir: config.dataDir, notices, dispatch, settled, quotes,
+    images: new ImagesService({ store: () => containers.images, policy: () => share.get(), quotaBytes: config.containers.quotaBytes, keys, content }),
     money: new MoneyService({ config, money, peer, address: keys.address, payee: keys.identity.payee, dispatch, settled, job: (id) => findJob(peer.requesting.jobs, id) }),
     prepare: async (request, nonce, watch) => await prepareJob(jobs, request, nonce, watch),
     draft: async (request, nonce) => await draftJob(jobs, request, nonce),
