@@ -26,7 +26,11 @@ async function start(config: Config, passphrase: string | undefined): Promise<Ru
   const { createNode } = await import('../node/create-node.ts')
   const fatal = Promise.withResolvers<never>()
   fatal.promise.catch(() => { isBroken = true })
-  const node = await createNode(config, { version, env: process.env, onFatal: fatal.reject, ...passphrase === undefined ? {} : { passphrase } })
+  const node = await createNode(config, { version, env: process.env, onFatal: fatal.reject, ...passphrase === undefined ? {} : { passphrase } }).catch((err: unknown) => {
+    // what was opened by then would keep the process
+    isBroken = true
+    throw err
+  })
   return { api: node.api, stopped: Promise.race([fatal.promise, node.stopped]) }
 }
 
@@ -56,5 +60,5 @@ process.exitCode = await main({
     return () => { listeners.delete(listener) }
   }
 })
-// a node whose store failed can promise nothing: it leaves as by a power cut, which costs nobody more than its absence
+// a node that did not start, or whose store failed, can promise nothing: it leaves as by a power cut, which costs nobody more than its absence
 if (isBroken) process.exit()

@@ -1,12 +1,15 @@
 import { createHash } from 'node:crypto'
 import { readFile } from 'node:fs/promises'
 import { join } from 'node:path'
+import { peerIdFromString } from '@libp2p/peer-id'
 import { SecretProtocol } from '../protocols/secret/index.ts'
 import { toHex } from '../src/codec/hasher.ts'
 import { refuse } from '../src/codec/result.ts'
 import type { EffectOf } from '../src/core/effect.ts'
 import type { PeerEvent } from '../src/core/event.ts'
 import type { Message } from '../src/documents/message.ts'
+import type { Hardware } from '../src/documents/resources.ts'
+import type { SharePolicy } from '../src/documents/share.ts'
 import { HearthError } from '../src/errors.ts'
 import type { Self } from '../src/job/parts.ts'
 import { marketsOf } from '../src/market/fit.ts'
@@ -40,14 +43,17 @@ import { draftJob, prepareJob } from './service/job-store.ts'
 import { takeEarly } from './service/early.ts'
 import { findJob } from './service/find-job.ts'
 import { dropLeftovers, JOB_OWNER } from './service/leftovers.ts'
+import { ImagesService } from './service/images-service.ts'
 import { MoneyService } from './service/money-service.ts'
 import { Quotes } from './service/quotes.ts'
 import { SecretStore } from './service/secret-store.ts'
 import { NodeService } from './service/service.ts'
 import { Drain } from './service/drain.ts'
 import { RecordStore } from './store/record-store.ts'
+import { Comparer } from './work/compare.ts'
 import { InlineResults } from './work/inline-results.ts'
 import { LogHub } from './work/log-hub.ts'
+import { ContainerEngine } from './work/container-engine.ts'
 import { lyingEngine } from './work/misbehave.ts'
 import { openWasmEngine } from './work/wasm-engine.ts'
 import { fetchExactly, openTransfer } from './work/transfer.ts'
@@ -90,7 +96,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   const settings = await openSettings(config)
   const self = selfOf(config, keys)
 
-  const peer = new Peer({ self, hasher: nativeHasher, policy: share.get(), hardware: lentHardware(share.get()), requester: config.requester, free: { allow: config.payment.allow, coreMsADay: config.payment.quotaCoreMs }, ...paymentOf(config, secrets, settings) })
+  const peer = new Peer({ self, hasher: nativeHasher, ...lent(share.get(), { isReady: false, cards: [] }), requester: config.requester, free: { allow: config.payment.allow, coreMsADay: config.payment.quotaCoreMs }, ...paymentOf(config, secrets, settings) })
   peer.restore(await store.load())
   await dropLeftovers(content, (job) => peer.requesting.jobs.has(job))
   const jobSecrets = await SecretStore.open(join(dataDir, 'secrets'), box, (job) => peer.requesting.jobs.get(job)?.state.kind === 'running')
@@ -111,14 +117,22 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   let driver: Driver | undefined
   const dispatch = (event: PeerEvent): void => { driver?.dispatch(event) }
   const money = await openMoney({ config, settings, signer: keys, secrets, room: store.room('chain'), journalRoom: store.room('money'), peer, notify: (notice) => { notices.publish(notice) }, dispatch })
-  const worker = new Worker({ dir: join(dataDir, 'work'), content, fetch: transfer.fetch, engines: { wasm: isLiar ? lyingEngine(wasm) : wasm }, logs, dispatch })
+  const containers = await ContainerEngine.open({
+    dir: join(dataDir, 'containers'), node: keys.peerId, settings: config.containers, policy: () => share.get(),
+    askSecrets: async (requester, lease, signal) => await secretProtocol.ask(peerIdFromString(requester), { v: 1, ...lease }, signal),
+    cardsOf: (agreement) => peer.hosting.capacity.cardsOf(agreement),
+    onChange: (what) => { dispatch({ kind: 'share', ...lent(share.get(), what) }) }
+  })
+  const lends = (): void => { dispatch({ kind: 'share', ...lent(share.get(), containers) }) }
+  const worker = new Worker({ dir: join(dataDir, 'work'), content, fetch: transfer.fetch, engines: isLiar ? { wasm: lyingEngine(wasm), container: lyingEngine(containers) } : { wasm, container: containers }, logs, dispatch })
   const monitor = new HostMonitor({ dir: dataDir, policy: () => share.get(), onChange: (host) => { dispatch({ kind: 'host', host }) } })
   const seen = (found: FoundAd): void => {
     ads.add(found.ad, found.latencyMs, Date.now())
     dispatch({ kind: 'ad', ad: found.ad, latencyMs: found.latencyMs })
   }
+  const comparer = new Comparer({ dir: join(dataDir, 'compare'), content, fetch: transfer.fetch, inline, dispatch })
   const performer = new Performer({
-    network, worker, fetch: fetchExactly(transfer.fetch, content), inline, notices, dispatch, onMoney: (effect) => { money?.perform(effect) },
+    network, worker, fetch: fetchExactly(transfer.fetch, content), comparer, inline, notices, dispatch, onMoney: (effect) => { money?.perform(effect) },
     candidates: (offer) => ads.serving(offer, Date.now()),
     onBid: () => { wasm.warm() },
     onAd: (ad, latencyMs) => { seen({ ad, latencyMs }) },
@@ -137,7 +151,8 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
 
   hear(network, inline, quotes, dispatch, seen)
   network.serveLogs((from, request, signal) => access.logs(from, request, (lease) => logs.follow(lease, signal)))
-  dispatch({ kind: 'start', hardware: lentHardware(share.get()), host: await monitor.look() })
+  dispatch({ kind: 'start', hardware: lentHardware(share.get(), containers.cards), host: await monitor.look() })
+  lends()
   for (const { peer: connected } of network.peers()) dispatch({ kind: 'peer-connected', peer: connected })
   monitor.start()
   const forgetting = forgetOld(peer, config.requester.keepJobsMs, dispatch)
@@ -150,7 +165,9 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     await driver.stop()
     await money?.close()
     await worker.close()
+    await comparer.close()
     await wasm.close()
+    await containers.close()
     await secretProtocol.stop()
     await transfer.stop()
     await network.stop()
@@ -164,21 +181,22 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     return stopping ??= close()
   }
 
-  const api = serviceOf({ config, version: options.version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, jobSecrets, seen, dispatch, money, quotes, stop })
+  const api = serviceOf({ config, version: options.version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, jobSecrets, containers, lends, seen, dispatch, money, quotes, stop })
   return { api, peerId: keys.peerId, stopped: stopped.promise, stop }
 }
 
 interface Rooms {
   config: Config, version: string, keys: NodeKeys, peer: Peer, driver: Driver, network: Network, content: ContentStore, share: ShareStore
-  notices: Notices, ads: AdBook, worker: Worker, monitor: HostMonitor, transfer: OpenTransfer, jobSecrets: SecretStore, seen: (found: FoundAd) => void, dispatch: (event: PeerEvent) => void, money: Money | undefined, quotes: Quotes, stop: (withinMs: number) => Promise<void>
+  notices: Notices, ads: AdBook, worker: Worker, monitor: HostMonitor, transfer: OpenTransfer, jobSecrets: SecretStore, containers: ContainerEngine, lends: () => void, seen: (found: FoundAd) => void, dispatch: (event: PeerEvent) => void, money: Money | undefined, quotes: Quotes, stop: (withinMs: number) => Promise<void>
 }
 
 /** The node's face to its people, over the rooms. */
-function serviceOf({ config, version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, jobSecrets, seen, dispatch, money, quotes, stop }: Rooms): NodeApi {
+function serviceOf({ config, version, keys, peer, driver, network, content, share, notices, ads, worker, monitor, transfer, jobSecrets, containers, lends, seen, dispatch, money, quotes, stop }: Rooms): NodeApi {
   const settled = async (): Promise<void> => { await driver.settled() }
   const jobs = { content, requester: keys.peerId, providerSets: config.requester.providerSets, secrets: jobSecrets }
   return new NodeService({
     peer, peerId: keys.peerId, address: keys.address, mode: config.payment.mode, version, dataDir: config.dataDir, notices, dispatch, settled, quotes,
+    images: new ImagesService({ store: () => containers.images, policy: () => share.get(), quotaBytes: config.containers.quotaBytes, keys, content }),
     money: new MoneyService({ config, money, peer, address: keys.address, payee: keys.identity.payee, dispatch, settled, job: (id) => findJob(peer.requesting.jobs, id) }),
     prepare: async (request, nonce, watch) => await prepareJob(jobs, request, nonce, watch),
     draft: async (request, nonce) => await draftJob(jobs, request, nonce),
@@ -208,11 +226,13 @@ function serviceOf({ config, version, keys, peer, driver, network, content, shar
       set: async (change) => {
         const policy = await share.set(change)
         transfer.limitUpload(policy.uploadBytesPerSecond)
-        dispatch({ kind: 'share', policy, hardware: lentHardware(policy) })
+        if (change.gpus === true || change.engines?.includes('container') === true) await containers.look()
+        lends()
         dispatch({ kind: 'host', host: await monitor.look() })
       }
     },
     running: () => worker.running,
+    containers: () => containers.report(),
     storeUsage: () => content.usage(),
     stop
   })
@@ -228,6 +248,11 @@ async function loadKeys({ dataDir, passphraseFile, payment }: Config, typed?: st
 
 function selfOf(config: Config, keys: NodeKeys): Self {
   return { identity: keys.identity, ...domainOf(config), paramsHash: toHex(createHash('sha256').update(PARAMS_TEXT).digest()) }
+}
+
+/** What this host can do now, of what its owner lends. */
+function lent(policy: SharePolicy, { isReady, cards }: Pick<ContainerEngine, 'isReady' | 'cards'>): { policy: SharePolicy, hardware: Hardware } {
+  return { policy: isReady ? policy : { ...policy, engines: policy.engines.filter((engine) => engine !== 'container') }, hardware: lentHardware(policy, cards) }
 }
 
 /** How this node asks and pays, where it does. */

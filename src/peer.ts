@@ -221,6 +221,7 @@ export class Peer {
       case 'run-failed': this.hosting.failed(turn, event.lease, event.code, event.message); break
       case 'result-fetched': this.requesting.resultFetched(turn, event.job, event.task, event.content); break
       case 'result-lost': this.requesting.resultLost(turn, event.job, event.task, event.content); break
+      case 'compared': this.requesting.compared(turn, event); break
       case 'draining': this.hosting.drain(turn); break
       case 'account': this.#account(turn, event); break
       case 'chain-costs': this.hosting.costs(turn, event.costs); break

@@ -1,6 +1,7 @@
 import type { ErrorShape } from '../../src/errors.ts'
 import type { Ad } from '../../src/documents/ad.ts'
 import type { Notice } from '../../src/core/effect.ts'
+import type { ImagesApi } from './images.ts'
 import type { MoneyApi } from './money.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
 
@@ -9,7 +10,7 @@ import type { SharePolicy } from '../../src/documents/share.ts'
  * they wait: a reader that went away must not be remembered until the next event. The REPL, the command line, the local socket and the
  * JavaScript client all speak this one interface, so what one can do, each can. All values are plain JSON.
  */
-export interface NodeApi extends MoneyApi {
+export interface NodeApi extends MoneyApi, ImagesApi {
   status(): Promise<NodeStatus>
   /** Validates, imports the local files that the spec names (relative to `baseDir`), and starts the job. Throws E_PAYMENT_CONFIRM for one that may cost more than the owner's limit and is not confirmed. */
   submit(request: SubmitRequest, watch?: Watch): Promise<{ job: string, /** Where something is paid. */ costWei?: { low: string, high: string } }>

@@ -1,5 +1,6 @@
 import { isAbsolute } from 'node:path'
 import { z } from 'zod'
+import { imageKeyText } from '../../src/documents/image.ts'
 import { sharePolicy } from '../../src/documents/share.ts'
 import { PARAMS } from '../../src/params.ts'
 import { DAY_MS } from '../../src/units.ts'
@@ -13,6 +14,8 @@ export type CallMethod = Exclude<Method, StreamMethod>
 export type Result<M extends CallMethod> = Awaited<ReturnType<NodeApi[M]>>
 export type Item<M extends StreamMethod> = ReturnType<NodeApi[M]> extends AsyncIterable<infer T> ? T : never
 
+/** A path, at most. */
+const MAX_IMAGE_CHARS = 4096
 const name = z.string().min(1).max(MAX_NAME_CHARS)
 const absolutePath = name.refine((path) => isAbsolute(path), 'must be an absolute path')
 const none = z.undefined().or(z.null().transform(() => undefined))
@@ -69,6 +72,9 @@ export const PARAMETERS: { readonly [M in Method]: z.ZodType<Argument<M>> } = {
   resume: none,
   doctor: none,
   events: z.strictObject({ job: name.exactOptional() }),
+  images: none,
+  removeImages: z.strictObject({ key: imageKeyText.exactOptional() }),
+  signImage: z.strictObject({ image: z.string().min(1).max(MAX_IMAGE_CHARS), baseDir: absolutePath }),
   wallet: none,
   fund: z.strictObject({ to: bucket, amountWei: weiText }),
   withdraw: z.strictObject({ from: z.enum(['deposit', 'bond', 'jobs', 'earnings']), amountWei: weiText.exactOptional(), to: evmAddress.exactOptional() }),

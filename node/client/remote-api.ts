@@ -1,5 +1,6 @@
 import type { NodeApi, NodeStatus, SubmitRequest, Estimate, EstimateRequest, JobSummary, JobDetail, WhyReport, LogChunk, ResultsReport, PeerSummary, AdSummary, ShareReport, Check, Timestamped, Watch } from '../api/contract.ts'
 import type { Bill, CapsReport, EarningsReport, MoneyMoved, PriceReport, RefundsReport, TicketsReport, Wallet, Withdrawal } from '../api/money.ts'
+import type { ImagesReport } from '../api/images.ts'
 import type { Argument, CallMethod, Item, Result, StreamMethod } from '../api/methods.ts'
 import { HearthError } from '../../src/errors.ts'
 import { untilAborted } from '../api/until-aborted.ts'
@@ -37,6 +38,9 @@ export class RemoteApi implements NodeApi {
   resume(): Promise<void> { return this.#call('resume', undefined) }
   doctor(): Promise<Check[]> { return this.#call('doctor', undefined) }
   events(request: Argument<'events'>, signal?: AbortSignal): AsyncIterable<Timestamped> { return this.#stream('events', request, signal) }
+  images(): Promise<ImagesReport> { return this.#call('images', undefined) }
+  removeImages(request: Argument<'removeImages'>): Promise<Result<'removeImages'>> { return this.#call('removeImages', request) }
+  signImage(request: Argument<'signImage'>): Promise<Result<'signImage'>> { return this.#call('signImage', request) }
   wallet(): Promise<Wallet> { return this.#call('wallet', undefined) }
   fund(request: Argument<'fund'>, watch?: Watch): Promise<MoneyMoved> { return this.#call('fund', request, watch) }
   withdraw(request: Argument<'withdraw'>, watch?: Watch): Promise<Withdrawal> { return this.#call('withdraw', request, watch) }

@@ -115,6 +115,7 @@ export function build(file: ConfigFile, merged: Merged, machine: Machine): Confi
     },
     share: buildShare(file.share, machine),
     store: { quotaBytes: file.store.quota },
+    containers: { ...file.containers.socket === undefined ? {} : { socketPath: file.containers.socket }, quotaBytes: file.containers.quota, localRegistries: file.containers.localRegistries },
     requester: { bidWindowMs: requester.bidWindow, maxProviders: requester.maxProviders, keepJobsMs: requester.keepJobs, providerSets: checkSets(requester.providerSets ?? {}) },
     payment: buildPayment(file.payment),
     api: socket === undefined ? {} : { socket },

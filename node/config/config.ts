@@ -55,6 +55,7 @@ export interface Config {
   /** The first policy of a new node; what the owner saves with `share` wins over it. */
   readonly share: SharePolicy
   readonly store: { readonly quotaBytes: number }
+  readonly containers: { readonly socketPath?: string, readonly quotaBytes: number, readonly localRegistries: Readonly<Record<string, 'http' | 'https'>> }
   readonly requester: {
     readonly bidWindowMs: number
     readonly maxProviders: number

@@ -88,6 +88,11 @@ export const configSchema = z.strictObject({
   store: field(z.strictObject({
     quota: field(size(MIN_QUOTA_BYTES, PARAMS.maxDiskBytes), { type: 'size', meaning: 'Disk for modules, inputs and results; what is no longer needed goes first', example: '50 GiB' })
   }), { type: 'keys below', meaning: 'The content store', example: '{ quota: 50 GiB }' }),
+  containers: field(z.strictObject({
+    socket: field(localPath.optional(), { type: 'path', meaning: 'The container engine\'s socket; looked for at the usual places when not set', example: '/run/user/1000/docker.sock' }),
+    quota: field(size(0, PARAMS.maxDiskBytes), { type: 'size', meaning: 'Disk for images that jobs brought, unpacked; those not used for longest go first', example: '50 GiB' }),
+    localRegistries: field(z.record(z.string(), oneOf(['http', 'https'])), { type: 'addresses', meaning: 'Registries of your own network, as host:port: only these may have private addresses', example: '{ "192.168.1.5:5000": http }' })
+  }), { type: 'keys below', meaning: 'Container jobs; `share engines=wasm,container` lends them', example: '{ quota: 50 GiB }' }),
   requester: field(requesterSchema, { type: 'keys below', meaning: 'How own jobs are sent', example: '{ bidWindow: 3 s }' }),
   payment: field(z.strictObject({
     mode: field(oneOf(PAYMENT_MODES), { type: PAYMENT_MODES.join(', '), meaning: 'free: nothing is paid. devnet: tickets on a local chain (`hearth devnet`). chain: tickets on any EVM chain', example: 'free' }),

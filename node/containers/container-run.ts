@@ -199,12 +199,14 @@ export class ContainerRun {
       this.#clock.start(started)
       await started
       const watch = setInterval(() => { engine.ping().catch((err: unknown) => { this.#abstainFor(err) }) }, PING_INTERVAL_MS)
+      let drain: NodeJS.Timeout | undefined
       try {
         // a container that has ended has little left to say; should its streams hang, the engine is at fault
-        const drained = exited.then(() => new Promise<'hangs'>((resolve) => { setTimeout(() => { resolve('hangs') }, DRAIN_DEADLINE_MS).unref() }))
-        if (await Promise.race([listened, drained]) === 'hangs') throw new EngineError('gone', 0, 'it holds the streams of a container that has ended')
+        exited.then(() => { drain = setTimeout(() => { this.#abstainFor(new EngineError('gone', 0, 'it holds the streams of a container that has ended')) }, DRAIN_DEADLINE_MS).unref() }, () => undefined)
+        await listened
       } finally {
         clearInterval(watch)
+        clearTimeout(drain)
       }
       if (this.#ending === undefined) await this.#explain(id, exited)
     } finally {
@@ -212,6 +214,14 @@ export class ContainerRun {
       stream.destroy()
       this.#ends.abort()
     }
+  }
+
+  #aborted(): Promise<void> {
+    const { signal } = this.#ends
+    return new Promise((resolve) => {
+      if (signal.aborted) resolve()
+      else signal.addEventListener('abort', () => { resolve() }, { once: true })
+    })
   }
 
   async #start(id: string): Promise<void> {
@@ -289,7 +299,12 @@ export class ContainerRun {
   /** The streams ended without an answer: asks why. */
   async #explain(id: string, exited: Promise<number>): Promise<void> {
     const { engine } = this.#context
-    await Promise.race([exited.catch(() => undefined), new Promise((resolve) => { setTimeout(resolve, DRAIN_DEADLINE_MS).unref() })])
+    // a dead engine never answers the wait
+    await engine.ping()
+    const late = Promise.withResolvers<void>()
+    const timer = setTimeout(late.resolve, DRAIN_DEADLINE_MS)
+    await Promise.race([exited.catch(() => undefined), late.promise, this.#aborted()])
+    clearTimeout(timer)
     if (this.#ending !== undefined) return
     const { State } = await engine.inspect(id)
     if (State.Running) this.abstain('E_CONTAINER_ENGINE', 'the container engine lost the streams of the run')

@@ -105,6 +105,9 @@ export class ContainerSandbox {
 
   status(): EngineStatus { return this.#status }
 
+  /** The engine, while it answers. */
+  get engine(): EngineClient | undefined { return this.#connection?.engine }
+
   /** Looks for the engine again, unless it is known; answers its status. */
   async connect(): Promise<EngineStatus> {
     if (this.#connection === undefined && !this.#closed) await (this.#connecting ??= this.#connect().finally(() => { this.#connecting = undefined }))

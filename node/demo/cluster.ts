@@ -65,6 +65,8 @@ export class Cluster {
     if (this.#isClosed) throw new HearthError('E_DEMO_ENDED', 'the nodes were ended', '')
     const dataDir = setup.dataDir ?? join(this.dir, setup.name)
     const child = spawn(process.execPath, [PROGRAM, 'up', '--headless', '--json', `--dataDir=${dataDir}`, '--network.local=true', `--network.listen=${JSON.stringify([setup.listen ?? '/ip4/127.0.0.1/tcp/0'])}`, '--network.mdns=false', '--network.upnp=false',
+      // a container engine is the whole machine's: who wants it says so
+      ...setup.flags?.some((flag) => flag.startsWith('--share.engines=')) === true ? [] : ['--share.engines=[wasm]'],
       ...setup.bootstrap === undefined ? [] : [`--network.bootstrap=${JSON.stringify(setup.bootstrap)}`], ...setup.flags ?? []],
     { stdio: ['ignore', 'pipe', 'pipe'], env: { ...process.env, ...setup.env } })
     this.#children.add(child)

@@ -6,6 +6,7 @@ import type { Message } from '../../src/documents/message.ts'
 import type { Offer } from '../../src/documents/offer.ts'
 import { toErrorShape } from '../../src/errors.ts'
 import { SECOND_MS } from '../../src/units.ts'
+import type { Comparer } from '../work/compare.ts'
 import type { FetchContent } from '../work/content-port.ts'
 import { isDiskFault } from '../work/host-fault.ts'
 import type { InlineResults } from '../work/inline-results.ts'
@@ -39,6 +40,7 @@ export interface PerformerOptions {
   network: NetworkPort
   worker: Worker
   fetch: FetchContent
+  comparer: Comparer
   inline: InlineResults
   notices: Notices
   /** A bid goes out: work may come within milliseconds. */
@@ -78,6 +80,7 @@ export class Performer {
       case 'stop-run': worker.stop(effect.lease); break
       case 'suspend-runs': worker.suspend(effect.suspend); break
       case 'fetch-result': this.#background(this.#fetchResult(effect)); break
+      case 'compare': this.#options.comparer.compare(effect); break
       case 'release-result': this.#background(worker.releaseResult(effect.lease, effect.content)); break
       case 'release-job': this.#background(Promise.all([worker.releaseJob(effect.job), this.#options.releaseRequested(effect.job)])); break
       case 'hold-run': worker.hold(effect.lease, effect.held); break
@@ -86,6 +89,7 @@ export class Performer {
       case 'notify':
         if (effect.notice.kind === 'job' && effect.notice.state !== 'tendering' && effect.notice.state !== 'running') {
           this.#room.over(effect.notice.job)
+          this.#options.comparer.over(effect.notice.job)
           this.#background(this.#options.jobOver(effect.notice.job))
         }
         notices.publish(effect.notice)

@@ -10,8 +10,8 @@ const WASM_MODULE_VERSION = '01000000'
 const WASM_COMPONENT_LAYER = '0d000100'
 
 /** Throws `E_JOB_MODULE` unless the file begins as a WebAssembly module does; says what it is instead where that is plain. */
-export async function checkModule(module: Local): Promise<void> {
-  const fail = (message: string, hint: string): never => { throw new HearthError('E_JOB_MODULE', `module: ${module.written} ${message}`, hint) }
+export async function checkModule(module: Local, key = 'module'): Promise<void> {
+  const fail = (message: string, hint: string): never => { throw new HearthError('E_JOB_MODULE', `${key}: ${module.written} ${message}`, hint) }
   if (module.sizeBytes > PARAMS.maxModuleBytes) fail(`has ${formatSize(module.sizeBytes)}, more than ${formatSize(PARAMS.maxModuleBytes)}`, 'Strip it (wasm-opt --strip-debug), and move data into inputs')
   const text = (await beginningOf(module.path, 8)).toString('hex')
   if (text.startsWith(WASM_MAGIC)) {

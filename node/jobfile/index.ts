@@ -1,4 +1,6 @@
+export { checkImage } from './check-program.ts'
 export { contentJobStore } from './content-job-store.ts'
+export { locate } from './local-source.ts'
 export { isJobText, parseJobText, readJobFile } from './read.ts'
 export { inspectJob, resolveJob } from './resolve.ts'
 export type { JobDraft, ResolvedJob, ResolveRequest } from './resolve.ts'

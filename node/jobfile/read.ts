@@ -14,7 +14,7 @@ const MAX_JOB_FILE_BYTES = 2 * PARAMS.maxJobBytes
 /** Names looked at to find the one that was meant. */
 const MAX_NAMES = 1000
 
-const TEXT_KEYS = new Set(['name', 'module', 'image', 'args', 'command', 'entrypoint', 'env', 'inputs', 'stdin', 'outputs'])
+const TEXT_KEYS = new Set(['name', 'module', 'image', 'args', 'command', 'entrypoint', 'env', 'inputs', 'stdin', 'outputs', 'compare'])
 
 /** Keys of a job file whose values are texts, however they look. */
 export function isJobText(path: readonly (string | number)[]): boolean {

@@ -37,7 +37,7 @@ export interface ResolvedJob {
   /** CID of the document's canonical bytes. */
   id: string
   raw: Uint8Array
-  /** Every CID that the job needs its requester to serve, each once. */
+  /** Every CID that the job needs its requester to keep, each once. */
   roots: string[]
   /** Not part of the document, nor of any content. */
   secrets: Secret[]
@@ -54,6 +54,8 @@ interface Parts {
   /** The module, or the archive of an image. */
   program: Found | undefined
   secrets: { name: string, local: Local }[]
+  /** What compares the results: only this node needs it. */
+  judge: Found | undefined
   stdin: Found | undefined
   inputs: { path: string, found: Found }[]
   files: { path: string, found: Found }[]
@@ -65,7 +67,7 @@ export interface JobDraft { draft: JobDocument, moduleBytes: number, /** Of all 
 /** For `estimate`: everything that `resolveJob` checks, and nothing imported. Throws as `resolveJob`. */
 export async function inspectJob(request: ResolveRequest): Promise<JobDraft> {
   const { draft, parts } = await inspect(request)
-  return { draft, moduleBytes: parts.program === undefined ? 0 : sizeOf(parts.program), inputBytes: totalBytes({ ...parts, program: undefined }) }
+  return { draft, moduleBytes: parts.program === undefined ? 0 : sizeOf(parts.program), inputBytes: totalBytes({ ...parts, program: undefined, judge: undefined }) }
 }
 
 async function inspect(request: ResolveRequest): Promise<{ draft: JobDocument, parts: Parts, placement: JobDocument['placement'] }> {
@@ -101,8 +103,8 @@ export async function resolveJob(request: ResolveRequest): Promise<ResolvedJob> 
   }
 }
 
-function allOf({ program, stdin, inputs, files }: Parts): Found[] {
-  return [program, stdin, ...inputs.map(({ found }) => found), ...files.map(({ found }) => found)].filter((found) => found !== undefined)
+function allOf({ program, judge, stdin, inputs, files }: Parts): Found[] {
+  return [program, judge, stdin, ...inputs.map(({ found }) => found), ...files.map(({ found }) => found)].filter((found) => found !== undefined)
 }
 
 function totalBytes(parts: Parts): number {
@@ -112,7 +114,7 @@ function totalBytes(parts: Parts): number {
 async function findParts(request: ResolveRequest): Promise<Parts> {
   const { spec, baseDir } = request
   const find = (source: Source, key: string, kind: 'file' | 'any'): Promise<Found> => findSource(source, key, kind, request)
-  const parts: Parts = { program: undefined, secrets: [], stdin: undefined, inputs: [], files: [] }
+  const parts: Parts = { program: undefined, judge: undefined, secrets: [], stdin: undefined, inputs: [], files: [] }
   if (spec.engine.kind === 'wasm') {
     parts.program = await find(spec.engine.module, 'module', 'file')
     if (parts.program.from === 'disk') await checkModule(parts.program.local)
@@ -121,6 +123,11 @@ async function findParts(request: ResolveRequest): Promise<Parts> {
     if (image.kind !== 'registry') parts.program = await find(image, 'image', 'file')
     if (parts.program?.from === 'disk') await checkImage(parts.program.local)
     for (const { name, path } of secrets) parts.secrets.push({ name, local: await locateSecret(name, path, baseDir) })
+  }
+  if (spec.compare !== undefined) {
+    const key = `compare.${spec.compare.by === 'program' ? 'with' : 'verify'}`
+    parts.judge = await find(spec.compare.module, key, 'file')
+    if (parts.judge.from === 'disk') await checkModule(parts.judge.local, key)
   }
   if (spec.stdin !== undefined) parts.stdin = await find(spec.stdin, 'stdin', 'file')
   for (const { path, source } of spec.inputs) parts.inputs.push({ path, found: await find(source, `inputs.${path}`, 'any') })
@@ -177,6 +184,7 @@ function badName(key: string, path: string): HearthError {
 function makeDocument({ spec, requester, nowWallMs, nonce }: ResolveRequest, placement: JobDocument['placement'], parts: Parts, contentOf: (found: Found) => Content): JobDocument {
   const content = (found: Found): Content => { const { cid, kind, sizeBytes } = contentOf(found); return { cid, kind, sizeBytes } }
   const program = parts.program === undefined ? undefined : content(parts.program)
+  const judge = parts.judge === undefined ? undefined : content(parts.judge)
   const { map } = spec
   return {
     v: 1,
@@ -194,6 +202,8 @@ function makeDocument({ spec, requester, nowWallMs, nonce }: ResolveRequest, pla
     resources: spec.resources,
     limits: spec.limits,
     replication: spec.replication,
+    ...(spec.compare === undefined ? {} : { compare: { by: spec.compare.by, ...moduleOf(judge), args: spec.compare.args } }),
+    ...(spec.segments === undefined ? {} : { segments: spec.segments }),
     retries: spec.retries,
     selection: spec.selection,
     ...(spec.priceCapWei === undefined ? {} : { priceCapWei: spec.priceCapWei }),
@@ -201,8 +211,12 @@ function makeDocument({ spec, requester, nowWallMs, nonce }: ResolveRequest, pla
   }
 }
 
+function moduleOf(program: Content | undefined): { module: string, moduleBytes: number } {
+  return { module: program?.cid ?? UNKNOWN_CID, moduleBytes: program?.sizeBytes ?? 0 }
+}
+
 function engineOf(engine: JobSpec['engine'], program: Content | undefined): JobDocument['engine'] {
-  if (engine.kind === 'wasm') return { kind: 'wasm', module: program?.cid ?? UNKNOWN_CID, moduleBytes: program?.sizeBytes ?? 0 }
+  if (engine.kind === 'wasm') return { kind: 'wasm', ...moduleOf(program) }
   const { image, secrets, ...rest } = engine
   return {
     ...rest,

@@ -1,6 +1,7 @@
 import { statfs } from 'node:fs/promises'
 import { formatDuration, formatSize, GIB } from '../../src/units.ts'
 import type { Check } from '../api/contract.ts'
+import type { ContainersReport } from '../work/container-engine.ts'
 import { judgeClocks } from './clocks.ts'
 import type { PeerLook } from './clocks.ts'
 
@@ -18,7 +19,7 @@ export interface DoctorView {
   look: PeerLook
   sharing: boolean
   closed: { code: string, message: string } | undefined
-  engines: { name: string, ok: boolean, detail: string }[]
+  containers: ContainersReport
   memoryBytes: { lent: number, free: number }
   storeUsage: { bytes: number, quotaBytes: number }
 }
@@ -30,7 +31,7 @@ function check(name: string, state: Check['state'], message: string, hint = ''):
 /** What is well, what is not, and what to do about it: the first thing to run when no work comes or goes. */
 export async function doctor(view: DoctorView): Promise<Check[]> {
   const { bavail, bsize } = await statfs(view.dataDir)
-  const { memoryBytes: { lent, free }, storeUsage, engines } = view
+  const { memoryBytes: { lent, free }, storeUsage } = view
   const freeBytes = bavail * bsize
   const ports = [...new Set(view.addresses.flatMap((address) => /\/(?:tcp|udp)\/(\d+)/.exec(address)?.[1] ?? []))]
   return [
@@ -54,7 +55,8 @@ export async function doctor(view: DoctorView): Promise<Check[]> {
     ...view.sharing ? [free > lent
       ? check('memory', 'ok', `${formatSize(free)} free, ${formatSize(lent)} lent`)
       : check('memory', 'warn', `${formatSize(free)} free, less than the ${formatSize(lent)} lent`, 'Lend less with `share memory=…`, or close programs')] : [],
-    ...engines.map(({ name, ok, detail }) => check(name, ok ? 'ok' : 'warn', detail, ok ? '' : 'Jobs that need it are declined; others run all the same')),
+    check('wasm', 'ok', 'the WebAssembly sandbox is ready'),
+    ...view.sharing ? containerChecks(view.containers) : [],
     sharingCheck(view)
   ]
 }
@@ -63,6 +65,25 @@ function offersCheck({ asked, lending, open }: PeerLook): Check {
   if (open > 0) return check('providers', 'ok', `${open} of ${asked} connected ${asked === 1 ? 'peer takes' : 'peers take'} work now`)
   if (lending > 0) return check('providers', 'warn', 'peers lend something, but none takes work now', 'They may be in use, paused or outside their hours. A job sent now waits for them; `ads` shows them')
   return check('providers', 'warn', 'no connected peer lends anything', 'A job sent now waits for one. Run `hearth up` on another PC; what it lends is set there with `share`')
+}
+
+/** What would make this host more: an engine, a newer one, cards that are there and cannot be lent. */
+function containerChecks({ engine, cards, problems }: ContainersReport): Check[] {
+  const gpus = [
+    ...cards.map(({ card, state }) => check('gpu', 'ok', `${card.model}, ${formatSize(card.vramBytes)}: ${state === 'owner' ? 'you use it' : state === 'leased' ? 'a job uses it' : 'free'}`)),
+    ...problems.map(({ message, hint }) => check('gpu', 'warn', message, hint))
+  ]
+  if (engine === undefined) return [check('containers', 'ok', 'this PC lends none; `share engines=wasm,container` lends them')]
+  switch (engine.kind) {
+    case 'none': return [check('containers', 'warn', engine.reason, engine.hint), ...gpus]
+    case 'unfit': return [check('containers', 'warn', `${engine.name} ${engine.version} cannot hold a job: ${engine.faults.join('; ')}`, engine.hint), ...gpus]
+    case 'ready': return [
+      engine.warnings.length === 0
+        ? check('containers', 'ok', `${engine.name} ${engine.version}${engine.isRootless ? ', rootless' : ''}`)
+        : check('containers', 'warn', `${engine.name} ${engine.version}: ${engine.warnings.join('; ')}`, 'Jobs run all the same; update the engine to close what is known'),
+      ...gpus
+    ]
+  }
 }
 
 function clockCheck({ look, platform }: Pick<DoctorView, 'look' | 'platform'>): Check {

@@ -27,7 +27,7 @@ export interface EarlyParts {
 
 /** A first result of a task, before any vote, from a provider that has committed to it: its word alone. */
 export async function takeEarly({ send, notices, fetch, unpin }: EarlyParts, job: Pick<Job, 'id' | 'tasks'>, index: number): Promise<EarlyResult | undefined> {
-  const replica = job.tasks.get(index)?.replicas.find(({ state }) => state.kind === 'committed' || state.kind === 'closing' || state.kind === 'revealed')
+  const replica = job.tasks.get(index)?.replicas.find(({ segment, state }) => segment === undefined && (state.kind === 'committed' || state.kind === 'closing' || state.kind === 'revealed'))
   if (replica === undefined) return undefined
   const signal = AbortSignal.timeout(ANSWER_MS)
   const answer = nextEarly(notices, job.id, index, signal)

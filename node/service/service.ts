@@ -11,6 +11,7 @@ import type { Job } from '../../src/job/job.ts'
 import type { Peer } from '../../src/peer.ts'
 import { score } from '../../src/reputation/history.ts'
 import type { AdSummary, Check, Estimate, EstimateRequest, JobDetail, JobSummary, LogChunk, NodeApi, NodeStatus, PeerSummary, ResultsReport, ShareReport, SubmitRequest, Timestamped, Watch, WhyReport } from '../api/contract.ts'
+import type { ImagesApi, ImagesReport } from '../api/images.ts'
 import type { Bill, CapsChange, CapsReport, EarningsReport, FundRequest, MoneyApi, MoneyMoved, PriceChange, PriceReport, RefundsReport, TicketsReport, Wallet, Withdrawal, WithdrawRequest } from '../api/money.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
 import type { Notices } from '../driver/notices.ts'
@@ -26,6 +27,7 @@ import type { LogSources } from './logs.ts'
 import type { MoneyService } from './money-service.ts'
 import type { Quotes } from './quotes.ts'
 import { whyIdle, whyJob } from './why.ts'
+import type { ContainersReport } from '../work/container-engine.ts'
 
 /** What the service needs of the rooms around it; create-node gives the real ones. */
 export interface ServiceParts {
@@ -36,6 +38,7 @@ export interface ServiceParts {
   version: string
   dataDir: string
   notices: Notices
+  images: ImagesApi
   money: Pick<MoneyService, keyof MoneyApi | 'checks' | 'cost' | 'checkCost' | 'hasLimit'>
   quotes: Pick<Quotes, 'ask'>
   dispatch: (event: PeerEvent) => void
@@ -61,6 +64,7 @@ export interface ServiceParts {
   askForAds: (engine: EngineKind) => Promise<void>
   share: { get(): SharePolicy, set(change: Partial<SharePolicy>): Promise<void> }
   running: () => number
+  containers: () => ContainersReport
   storeUsage: () => { bytes: number, quotaBytes: number }
   stop: (withinMs: number) => Promise<void>
 }
@@ -227,7 +231,7 @@ export class NodeService implements NodeApi {
     return [...await doctor({
       dataDir, platform: process.platform, addresses: network.addresses(), publicAddress: network.publicAddress(), peers: connected.length, look,
       sharing: peer.hosting.policy.enabled, closed: peer.hosting.closedBecause(),
-      engines: [{ name: 'wasm', ok: true, detail: 'WebAssembly sandbox ready; this version runs no containers' }],
+      containers: this.#parts.containers(),
       memoryBytes: { lent: peer.hosting.capacity.total.memoryBytes, free: freemem() },
       storeUsage: storeUsage()
     }), ...await this.#parts.money.checks()]
@@ -237,6 +241,10 @@ export class NodeService implements NodeApi {
     const job = request.job === undefined ? undefined : this.#job(request.job)
     yield * this.#parts.notices.follow(job?.id, job !== undefined && job.state.kind !== 'running', signal)
   }
+
+  async images(): Promise<ImagesReport> { return await this.#parts.images.images() }
+  async removeImages(request: { key?: string }): Promise<{ freedBytes: number }> { return await this.#parts.images.removeImages(request) }
+  async signImage(request: { image: string, baseDir: string }): Promise<{ key: string, signature: string }> { return await this.#parts.images.signImage(request) }
 
   async wallet(): Promise<Wallet> { return await this.#parts.money.wallet() }
   async fund(request: FundRequest, watch?: Watch): Promise<MoneyMoved> { return await this.#parts.money.fund(request, watch) }

@@ -2,8 +2,7 @@ import { readdir, rm } from 'node:fs/promises'
 import { join, relative, sep } from 'node:path'
 import type { LeaseId, PeerEvent } from '../../src/core/event.ts'
 import type { EffectOf } from '../../src/core/effect.ts'
-import { taskPlan } from '../../src/documents/job.ts'
-import type { JobDocument } from '../../src/documents/job.ts'
+import { outputsOf, taskPlan } from '../../src/documents/job.ts'
 import type { RunResult, Usage } from '../../src/documents/receipt.ts'
 import type { EngineKind } from '../../src/documents/resources.ts'
 import { HearthError, toErrorShape } from '../../src/errors.ts'
@@ -136,12 +135,13 @@ export class Worker {
   }
 
   async #execute(effect: EffectOf<'run'>, signal: AbortSignal): Promise<PeerEvent> {
-    const { lease } = effect
+    const { lease, segment } = effect
     const files = this.#filesOf({ ...effect, agreement: lease.agreement })
     const document = await files.document(signal)
+    if (segment !== undefined && segment >= (document.segments ?? 0)) throw new HearthError('E_OFFER_MISMATCH', `the job has no segment ${segment}`)
     const engine = this.#options.engines[document.engine.kind]
     if (engine === undefined) throw new HearthError('E_FIT_ENGINE', `this node runs no ${document.engine.kind} jobs`)
-    const task = { runId: runIdOf(lease), effect, document, plan: taskPlan(document, lease.task), files }
+    const task = { runId: runIdOf(lease), effect, document, plan: taskPlan(document, lease.task, segment), files }
     const progress = new ProgressTeller(lease, this.#options.dispatch)
     const { outcome, files: made } = await engine.run(task, {
       signal,
@@ -156,7 +156,7 @@ export class Worker {
           ? { kind: 'run-failed', lease, ...runFault(outcome, isDiskCode(outcome.code)) }
           : { kind: 'run-failed', lease, code: 'E_SANDBOX', message: 'the sandbox left no result' }
       }
-      return { kind: 'run-finished', lease, ...await this.#store(lease, document, outcome, made) }
+      return { kind: 'run-finished', lease, ...await this.#store(lease, outputsOf(document, segment), outcome, made) }
     } finally {
       if (made?.kind === 'folder') await rm(made.dir, { recursive: true, force: true })
     }
@@ -171,11 +171,11 @@ export class Worker {
     return files
   }
 
-  async #store(lease: LeaseId, document: JobDocument, outcome: Exclude<RunOutcome, { kind: 'abstained' }>, made: RunFiles): Promise<{ result: RunResult, usage: Usage }> {
+  async #store(lease: LeaseId, outputs: readonly string[], outcome: Exclude<RunOutcome, { kind: 'abstained' }>, made: RunFiles): Promise<{ result: RunResult, usage: Usage }> {
     const entries = made.kind === 'memory' ? made.files : await resultEntries(made.dir)
     const { cid, sizeBytes } = await this.#options.content.importTree(entries, { pinFor: `result:${leaseKey(lease)}` })
     const written = new Set(entries.map(({ path }) => path))
-    const absent = outcome.kind === 'exited' && outcome.exitCode === 0 && document.outputs.some((path) => !written.has(`out/${path}`))
+    const absent = outcome.kind === 'exited' && outcome.exitCode === 0 && outputs.some((path) => !written.has(`out/${path}`))
     const content = { content: cid, contentBytes: sizeBytes }
     const result: RunResult = outcome.kind === 'trapped' || absent
       ? { status: 'trapped', exitCode: 0, trap: absent ? 'E_OUTPUT_MISSING' : trapCode(outcome), ...content }

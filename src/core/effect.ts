@@ -1,5 +1,6 @@
 import type { ErrorCode } from '../errors.ts'
 import type { Message } from '../documents/message.ts'
+import type { JobDocument } from '../documents/job.ts'
 import type { Offer } from '../documents/offer.ts'
 import type { Winner } from '../documents/ticket.ts'
 import type { LeaseId } from './event.ts'
@@ -17,13 +18,18 @@ export type Effect =
   | { kind: 'advertise', open: boolean, free: { cores: number, memoryBytes: number, diskBytes: number, gpus: number } }
   | { kind: 'find-ads', engine: 'wasm' | 'container', hardware: 'cpu' | 'gpu', regions: string[] }
   /** Fetch module and inputs from the requester, check hashes, run, store the result; ends in `run-finished` or `run-failed`. */
-  | { kind: 'run', lease: LeaseId, job: string, requester: string, /** What was agreed to; a job document that asks for more is refused. */ offer: Offer }
+  | { kind: 'run', lease: LeaseId, job: string, requester: string, /** Only this part of the task. */ segment?: number, /** What was agreed to; a job document that asks for more is refused. */ offer: Offer }
   /** Get what queued leases will need ahead of their slots, or of their first ticket. Nothing runs by it. */
   | { kind: 'prefetch', job: string, requester: string, agreement: string, offer: Offer, tasks: number[] }
   | { kind: 'stop-run', lease: LeaseId, code: ErrorCode }
   | { kind: 'suspend-runs', suspend: boolean }
   /** Pull a result's content from any of these into the store. */
   | { kind: 'fetch-result', job: string, task: number, content: string, contentBytes: number, from: { peer: string, agreement: string, attempt: number }[] }
+  /**
+   * Bring these results from their providers and say which of `against`, in this order, the fresh one equals, by the job's
+   * rule; of a job with a verifier, whether it is right. Ends in `compared`. Asked again while the answer is awaited.
+   */
+  | { kind: 'compare', job: string, document: JobDocument, task: number, fresh: Shown, against: Shown[] }
   /** A provider's result that nobody may read any more. */
   | { kind: 'release-result', lease: LeaseId, content: string }
   | { kind: 'release-job', job: string }
@@ -35,6 +41,9 @@ export type Effect =
   | { kind: 'redeem', winner: Winner }
   /** Tell people and API clients; never needed for correctness. */
   | { kind: 'notify', notice: Notice }
+
+/** A result that was revealed: its opinion is what it is called by, and these have it. */
+export interface Shown { opinion: string, content: string, contentBytes: number, /** Only this part of the task was run. */ segment?: number, from: { peer: string, agreement: string, attempt: number }[] }
 
 export type EffectOf<K extends Effect['kind']> = Extract<Effect, { kind: K }>
 

@@ -59,11 +59,28 @@ export type PeerEvent =
   /** The content of an accepted result is here in full, or could not be had from any of its providers. */
   | { kind: 'result-fetched', job: string, task: number, content: string }
   | { kind: 'result-lost', job: string, task: number, content: string, code: ErrorCode }
+  /** What became of a `compare` effect. */
+  | { kind: 'compared', job: string, task: number, opinion: string, /** As it was asked. */ against: string[], outcome: Comparison }
   | { kind: 'draining' }
   /** What the chain holds of somebody, as of a confirmed block; undefined while it cannot be seen. */
   | { kind: 'account', address: string, account: Account | undefined }
   | { kind: 'chain-costs', costs: ChainCosts }
   /** A winner was paid beyond any reorganisation, or never will be. */
   | { kind: 'redeemed', agreement: string, index: number, paid: boolean }
+
+export type Comparison =
+  /** The fresh result equals this one. */
+  | { kind: 'same', as: string }
+  /** It equals none. `segment`: the first in which it differs from the first that it was held against, where that is known. */
+  | { kind: 'other', segment?: number }
+  /** What a verifier said. */
+  | { kind: 'right' }
+  | { kind: 'wrong' }
+  /** The job's program could not say of this result: it ended otherwise than it should, by `message`. */
+  | { kind: 'unsure', message: string }
+  /** The job's program fails whatever it is given. */
+  | { kind: 'broken', message: string }
+  /** This result could not be had from any of its providers. */
+  | { kind: 'lost', opinion: string }
 
 export type EventOf<K extends PeerEvent['kind']> = Extract<PeerEvent, { kind: K }>

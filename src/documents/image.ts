@@ -28,6 +28,9 @@ export function imageKey(image: ContainerImage): string {
   return image.from === 'registry' ? image.digest : image.cid
 }
 
+/** The official alpine 3.20: small, with a shell, and on the list that ships with the configuration. */
+export const DEFAULT_IMAGE: ContainerImage = { from: 'registry', name: 'docker.io/library/alpine', digest: 'sha256:d9e853e87e55526f6b2917df91a2115c36dd7c696a35be12163d44e6e2a4b6bc' }
+
 /** An image in a host's list. */
 export const imageKeyText = z.string().refine((key) => DIGEST.test(key) || parseCid(key) !== undefined, 'must be a digest sha256:… or a CID')
 

@@ -11,6 +11,8 @@ const MAX_ENV = 128
 const MAX_INPUTS = 1024
 const MAX_OUTPUTS = 256
 const MAX_PLACEMENT = 256
+/** Frames or batches of one task; one lease names at most one. */
+export const MAX_SEGMENTS = 10_000
 
 /** A relative posix path without `.`, `..`, empty parts, control characters or a leading `-`. */
 export const safePath = text(512, 1).regex(/^(?!-)[^\p{Cc}\\/]+(\/(?!-)[^\p{Cc}\\/]+)*$/u, 'must be a plain relative path')
@@ -80,6 +82,16 @@ const replication = z.strictObject({
   spotCheckShare: z.number().min(0).max(1)
 }).refine(({ quorum, replicas }) => quorum <= replicas, 'quorum must not be above replicas')
 
+const judgeProgram = { module: cid, moduleBytes: int(1, PARAMS.maxModuleBytes), args: list(text(MAX_ARG_CHARS), MAX_ARGS) }
+/** What decides about results. Its program runs at the requester's only: no provider needs it. */
+const compare = z.discriminatedUnion('by', [
+  /** Sees two results below /in/a and /in/b; exit code 0: they agree, 1: they differ. */
+  z.strictObject({ by: z.literal('program'), ...judgeProgram }),
+  /** Sees one result at /in/result, and the task's inputs at /in/inputs; exit code 0: it is right, 1: it is wrong. */
+  z.strictObject({ by: z.literal('verifier'), ...judgeProgram })
+])
+export type Compare = z.output<typeof compare>
+
 export const jobSchema = z.strictObject({
   v: z.literal(1),
   name: text(64, 1),
@@ -106,6 +118,10 @@ export const jobSchema = z.strictObject({
     logBytes: int(0, PARAMS.maxLogBytes)
   }),
   replication,
+  /** Absent: byte by byte. */
+  compare: compare.optional(),
+  /** A task writes each of so many parts of its result below out/segment-<number>, so that a dispute runs one of them again. */
+  segments: int(2, MAX_SEGMENTS).optional(),
   /** Further attempts at a task whose providers failed. */
   retries: int(0, 64),
   selection: z.enum(SELECTION_POLICIES),
@@ -152,13 +168,29 @@ function fill(template: string, index: number, item: string): string {
     name === 'index' ? String(index) : name === 'item' ? item : item.slice(item.lastIndexOf('/') + 1))
 }
 
-/** The plan of task `index`, 0 <= index < taskCount(job). */
-export function taskPlan(job: JobDocument, index: number): TaskPlan {
+/** Where a task of a job with segments finds its orders: how many there are, and which of them to do, the last included. */
+function segmentEnv({ segments }: JobDocument, only: number | undefined): Record<string, string> {
+  if (segments === undefined) return {}
+  return { HEARTH_SEGMENTS: String(segments), HEARTH_SEGMENT_FIRST: String(only ?? 0), HEARTH_SEGMENT_LAST: String(only ?? segments - 1) }
+}
+
+/** The folder of a segment in a result. */
+export function segmentPath(segment: number): string {
+  return `out/segment-${segment}`
+}
+
+/** The outputs that a run must have written: of one segment alone, those of that segment. Paths below out/. */
+export function outputsOf(job: Pick<JobDocument, 'outputs'>, segment: number | undefined): string[] {
+  return segment === undefined ? job.outputs : job.outputs.filter((path) => `out/${path}/`.startsWith(`${segmentPath(segment)}/`))
+}
+
+/** The plan of task `index`, 0 <= index < taskCount(job); with `segment`, of that part of it alone, 0 <= segment < job.segments. */
+export function taskPlan(job: JobDocument, index: number, segment?: number): TaskPlan {
   const { item, file } = taskItem(job, index)
   return {
     index,
     args: job.args.map((arg) => fill(arg, index, item)),
-    env: Object.fromEntries(Object.entries(job.env).map(([key, value]) => [key, fill(value, index, item)])),
+    env: { ...Object.fromEntries(Object.entries(job.env).map(([key, value]) => [key, fill(value, index, item)])), ...segmentEnv(job, segment) },
     inputs: file === undefined ? job.inputs : [...job.inputs, file]
   }
 }

@@ -6,6 +6,7 @@ import { exposureSchema } from './acceptance.ts'
 import { agreementSchema } from './agreement.ts'
 import { bidSchema, declineSchema } from './bid.ts'
 import { identity } from './identity.ts'
+import { MAX_SEGMENTS } from './job.ts'
 import { offerSchema } from './offer.ts'
 import { commitLotSchema, PAY_KINDS } from './pay-message.ts'
 import type { PayMessage } from './pay-message.ts'
@@ -22,7 +23,8 @@ export const MAX_LEASES_A_MESSAGE = 256
 /** What was worked under the agreement in all, in quantities of its unit; only where work is paid. */
 const worked = int(0, Number.MAX_SAFE_INTEGER)
 
-const leaseRef = z.strictObject({ task: leaseKey.task, attempt: leaseKey.attempt })
+/** `segment`: only this part of the task is to be run. It belongs to the lease, not to its name. */
+const leaseRef = z.strictObject({ task: leaseKey.task, attempt: leaseKey.attempt, segment: int(0, MAX_SEGMENTS - 1).optional() })
 export type LeaseRef = z.output<typeof leaseRef>
 
 const offer = z.strictObject({ kind: z.literal('offer'), offer: offerSchema })

@@ -1,5 +1,8 @@
 import { OK } from '../core/effect.ts'
+import type { Shown } from '../core/effect.ts'
+import type { Comparison, EventOf } from '../core/event.ts'
 import type { Turn } from '../core/turn.ts'
+import type { ErrorCode, ErrorShape } from '../errors.ts'
 import type { MessageOf } from '../documents/message.ts'
 import { commitHash, resultHash } from '../documents/receipt.ts'
 import type { ClosedSet, Receipt, RunResult } from '../documents/receipt.ts'
@@ -11,15 +14,20 @@ import { leaseName } from './deals.ts'
 import type { Deals } from './deals.ts'
 import { leaseKey, verdictKey } from './lease.ts'
 import type { Parts } from './parts.ts'
-import { isLive, liveReplicas, movesOn, revealedVotes, TASK_PREFIX, verdictOf } from './task.ts'
+import { classOfReplica, failureOf, isRevealed, opinionOf, opinionsIn, reopened, shown, UNSURE, votesOf, withFinding, WRONG } from './compare.ts'
+import type { Finding, Revealed } from './compare.ts'
+import { dueComparison, isLive, liveReplicas, movesOn, standing, TASK_PREFIX, verdictOf } from './task.ts'
 import type { Replica, ReplicaState, Task, TaskRecord } from './task.ts'
-import { tally } from './vote.ts'
 
 /** A replica that takes this many times the first one's run gets company. */
 const STRAGGLER_FACTOR = 3
 const STRAGGLER_MIN_MS = 5 * SECOND_MS
 /** A failing result is believed when this many providers saw it, whatever the quorum. */
 const FAILURE_WITNESSES = 2
+/** A verifier that finds the results of this many providers wrong, and none right, is taken at its word about the program. */
+const WRONG_WITNESSES = 5
+/** A verifier that fails on the results of this many providers fails on all. */
+const UNSURE_WITNESSES = 2
 
 /** What the ballot tells the job that owns it. */
 export interface BallotHooks {
@@ -29,6 +37,8 @@ export interface BallotHooks {
   ended(turn: Turn, job: Job, task: Task): void
   /** A provider gave a wrong result: nothing it gave alone counts any more. */
   caught(turn: Turn, job: Job, provider: string): void
+  /** The job's own program that compares its results does not work. */
+  broken(turn: Turn, job: Job, error: ErrorShape): void
 }
 
 /** From commit to verdict: closes sets of commits, opens reveals, counts votes, fetches what won. */
@@ -58,7 +68,8 @@ export class Ballot {
     if (task.state.kind === 'done') this.#advanceCheck(turn, job, task)
     if (task.state.kind === 'fetching') this.#fetch(turn, job, task)
     if (task.state.kind !== 'active' || task.replicas.some(({ state }) => state.kind === 'closing')) return
-    const outcome = tally(revealedVotes(task), task.quorum)
+    if (this.#compares(turn, job, task) || this.#isHopeless(turn, job, task)) return
+    const outcome = standing(job.document, task)
     if (outcome.kind === 'accepted') {
       this.#win(turn, job, task, outcome.hash, outcome.winners.length)
       return
@@ -81,6 +92,7 @@ export class Ballot {
       turn.notify({ kind: 'caught', job: job.id, task: task.index, peer: replica.provider, message: fault })
       this.#hooks.caught(turn, job, replica.provider)
     } else {
+      if (task.findings !== undefined && replica.segment === undefined) task.findings = reopened(task.findings)
       this.setState(turn, job, task, replica, { kind: 'revealed', receipt: message.receipt, signature: message.signature ?? '', hash: resultHash(turn.hasher, message.receipt.result) })
       turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'revealed', peer: replica.provider, code: OK, message: '' })
     }
@@ -105,9 +117,9 @@ export class Ballot {
   fetched(turn: Turn, job: Job, task: Task, content: string): void {
     if (task.state.kind !== 'fetching' || task.state.content !== content) return
     const { hash, exitCode } = task.state
-    const winners = task.replicas.filter(({ state }) => state.kind === 'revealed' && state.hash === hash)
-    const result = this.#resultOf(task, hash)
-    const verified = winners.length >= 2
+    const winners = this.#classOf(job, task, hash)
+    const result = this.#resultOf(job, task, hash)
+    const verified = winners.length >= 2 || job.document.compare?.by === 'verifier'
     this.#judge(turn, job, task, hash, verified)
     const error = result === undefined ? undefined : failureOf(result)
     if (error !== undefined) task.failedContent = content
@@ -120,14 +132,8 @@ export class Ballot {
   lost(turn: Turn, job: Job, task: Task, content: string): void {
     if (task.state.kind !== 'fetching' || task.state.content !== content) return
     const { hash } = task.state
-    for (const replica of task.replicas) {
-      if (replica.state.kind === 'revealed' && replica.state.hash === hash) {
-        this.setState(turn, job, task, replica, { kind: 'failed', code: 'E_RESULT_LOST', message: 'could not hand its result over' })
-        this.#verdict(turn, task, replica)
-      }
-    }
     task.state = { kind: 'active' }
-    this.store(turn, job, task)
+    this.#gone(turn, job, task, hash)
     this.advance(turn, job, task)
   }
 
@@ -184,11 +190,11 @@ export class Ballot {
 
   #win(turn: Turn, job: Job, task: Task, hash: string, witnesses: number): void {
     this.#parts.timers.clear(`reveal|${job.id}|${task.index}|${task.round}`)
-    const result = this.#resultOf(task, hash)
+    const result = this.#resultOf(job, task, hash)
     if (result === undefined) return
     const failure = failureOf(result)
     if (failure !== undefined && witnesses < FAILURE_WITNESSES && task.alone !== true && !task.replicas.some(({ check }) => check)) {
-      turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'retry', peer: this.#winners(task, hash)[0]?.provider ?? '', code: failure.code, message: `${failure.message}; asking a second provider` })
+      turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'retry', peer: this.#classOf(job, task, hash)[0]?.provider ?? '', code: failure.code, message: `${failure.message}; asking a second provider` })
       task.quorum = FAILURE_WITNESSES
       this.store(turn, job, task)
       this.advance(turn, job, task)
@@ -206,7 +212,8 @@ export class Ballot {
    */
   settleForLess(turn: Turn, job: Job, task: Task): void {
     const voices = task.replicas.filter(({ state }) => state.kind === 'committed' || state.kind === 'revealed')
-    const opinions = new Set(revealedVotes(task).map(({ hash }) => hash))
+    if (this.#unsure(job, task).length > 0) { this.#verifierFails(turn, job, task); return }
+    const opinions = new Set(votesOf(job.document, task).map(({ hash }) => hash))
     const working = task.replicas.some(({ state }) => state.kind === 'leased' || state.kind === 'running' || state.kind === 'closing')
     if (task.state.kind !== 'active' || job.document.replication.quorum > 1 || task.quorum === 1 || voices.length === 0 || opinions.size > 1 || working) return
     task.quorum = 1
@@ -218,28 +225,114 @@ export class Ballot {
   #fetch(turn: Turn, job: Job, task: Task): void {
     if (task.state.kind !== 'fetching') return
     const { content, contentBytes, hash } = task.state
-    const from = this.#winners(task, hash).map(({ provider, agreement, attempt }) => ({ peer: provider, agreement, attempt }))
+    const from = this.#givers(task, hash).map(({ provider, agreement, attempt }) => ({ peer: provider, agreement, attempt }))
     turn.do({ kind: 'fetch-result', job: job.id, task: task.index, content, contentBytes, from })
   }
 
-  #winners(task: Task, hash: string): Replica[] {
-    return task.replicas.filter(({ state }) => state.kind === 'revealed' && state.hash === hash)
+  /** Who showed the whole result of this hash. */
+  #givers(task: Task, hash: string): Replica[] {
+    return task.replicas.filter((replica) => isRevealed(replica) && opinionOf(replica) === hash)
   }
 
-  #resultOf(task: Task, hash: string): RunResult | undefined {
-    const [replica] = this.#winners(task, hash)
-    return replica?.state.kind === 'revealed' ? replica.state.receipt.result : undefined
+  /** Who voted for the class that the result of this hash belongs to. */
+  #classOf(job: Job, task: Task, hash: string): Replica[] {
+    const giver = task.replicas.filter(isRevealed).find((replica) => opinionOf(replica) === hash)
+    const wanted = giver === undefined ? undefined : classOfReplica(job.document, task, giver)
+    return wanted === undefined ? [] : task.replicas.filter((replica) => isRevealed(replica) && classOfReplica(job.document, task, replica) === wanted)
+  }
+
+  /** A class is named by its first member, a whole result: that is the content. */
+  #resultOf(job: Job, task: Task, hash: string): RunResult | undefined {
+    return this.#classOf(job, task, hash).filter(isRevealed).find((replica) => opinionOf(replica) === hash)?.state.receipt.result
+  }
+
+  /** Starts what must be compared before the vote can go on. */
+  #compares(turn: Turn, job: Job, task: Task): boolean {
+    const due = dueComparison(job.document, task)
+    if (due !== undefined) turn.do({ kind: 'compare', job: job.id, document: job.document, task: task.index, fresh: shown(due.fresh), against: due.against.map(shown) })
+    return due !== undefined
+  }
+
+  /** A comparison is over. What was asked in another state than the present one is asked again by now. */
+  compared(turn: Turn, job: Job, task: Task, { opinion, against, outcome }: EventOf<'compared'>): void {
+    if (job.state.kind !== 'running') return
+    if (task.state.kind === 'done') { this.#comparedCheck(turn, job, task, opinion, outcome); return }
+    const due = task.state.kind === 'active' ? dueComparison(job.document, task) : undefined
+    if (due?.fresh.name !== opinion || due.against.length !== against.length || !due.against.every(({ name }, i) => name === against[i])) return
+    switch (outcome.kind) {
+      case 'lost':
+        if (opinion === outcome.opinion || against.includes(outcome.opinion)) this.#gone(turn, job, task, outcome.opinion)
+        break
+      case 'broken': this.#hooks.broken(turn, job, { code: 'E_COMPARE', message: `the comparator of the job does not work: ${outcome.message}`, hint: 'Try it by hand on two results: it must end with exit code 0 when they agree and 1 when they differ' }); return
+      case 'same': if (!against.includes(outcome.as)) return; this.#found(turn, job, task, { opinion, as: outcome.as }); break
+      case 'other': this.#found(turn, job, task, { opinion, as: opinion, ...outcome.segment === undefined ? {} : { segment: outcome.segment } }); break
+      case 'right': this.#found(turn, job, task, { opinion, as: task.findings?.find(({ as }) => as !== WRONG && as !== UNSURE)?.as ?? opinion }); break
+      case 'wrong': this.#found(turn, job, task, { opinion, as: WRONG }, 'the verifier found its result wrong; asking another provider'); break
+      case 'unsure': this.#found(turn, job, task, { opinion, as: UNSURE }, `the verifier could not judge its result: ${outcome.message}`); break
+    }
+    this.advance(turn, job, task)
+  }
+
+  #found(turn: Turn, job: Job, task: Task, finding: Finding, doubt?: string): void {
+    task.findings = withFinding(job.document, task, finding)
+    this.store(turn, job, task)
+    const provider = opinionsIn(task).find(({ name }) => name === finding.opinion)?.replicas[0]?.provider
+    if (doubt !== undefined) turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'retry', peer: provider ?? '', code: 'E_RESULT_DOUBTED', message: doubt.slice(0, 200) })
+  }
+
+  /** A result that nobody hands over: its votes are void, and so is what was found by it. */
+  #gone(turn: Turn, job: Job, task: Task, opinion: string): void {
+    for (const replica of task.replicas) {
+      if (!isRevealed(replica) || opinionOf(replica) !== opinion) continue
+      this.setState(turn, job, task, replica, { kind: 'failed', code: 'E_RESULT_LOST', message: 'could not hand its result over' })
+      this.#verdict(turn, task, replica)
+    }
+    // what a verifier says of one result says nothing of others
+    if (job.document.compare?.by !== 'verifier') delete task.findings
+    this.store(turn, job, task)
+  }
+
+  #unsure(job: Job, task: Task): Replica[] {
+    return task.replicas.filter((replica) => isRevealed(replica) && classOfReplica(job.document, task, replica) === UNSURE)
+  }
+
+  #verifierFails(turn: Turn, job: Job, task: Task): void {
+    this.#hooks.broken(turn, job, { code: 'E_COMPARE', message: `the verifier of the job could not judge the results of task ${task.index}: it ended neither with exit code 0 nor with 1`, hint: `See what it said: why ${job.id.slice(0, 12)}. Try it by hand on a result` })
+  }
+
+  /** Whether a verifier will never be content: with many results it finds none right, or it fails on all. Nobody is condemned for that. */
+  #isHopeless(turn: Turn, job: Job, task: Task): boolean {
+    if (job.document.compare?.by !== 'verifier' || votesOf(job.document, task).length > 0) return false
+    if (this.#unsure(job, task).length >= UNSURE_WITNESSES) { this.#verifierFails(turn, job, task); return true }
+    const wrong = task.replicas.filter((replica) => isRevealed(replica) && classOfReplica(job.document, task, replica) === WRONG)
+    if (wrong.length < WRONG_WITNESSES) return false
+    for (const replica of liveReplicas(task)) this.dismiss(turn, job, task, replica, { kind: 'lost', code: 'E_NOT_NEEDED' })
+    for (const replica of wrong) this.#fail(turn, job, task, replica, 'E_RESULT_DOUBTED', 'the verifier finds every result wrong')
+    task.state = { kind: 'failed', error: { code: 'E_COMPARE', message: `the verifier found the results of ${wrong.length} providers wrong, and none right`, hint: 'The program or the verifier is the likely fault: try both by hand' } }
+    this.store(turn, job, task)
+    this.#hooks.ended(turn, job, task)
+    return true
+  }
+
+  /** A revealed result that counts for nothing, though nobody says that it is wrong. */
+  #fail(turn: Turn, job: Job, task: Task, replica: Replica, code: ErrorCode, message: string): void {
+    this.setState(turn, job, task, replica, { kind: 'failed', code, message })
+    this.#verdict(turn, task, replica)
   }
 
   /** Verdicts and history for everyone who voted; failures of others count only now that somebody succeeded. */
   #judge(turn: Turn, job: Job, task: Task, hash: string, replicated: boolean): void {
-    const [winner] = this.#winners(task, hash)
+    const winners = this.#classOf(job, task, hash)
+    const [winner] = this.#givers(task, hash)
     const opposing = winner?.state.kind === 'revealed' ? { receipt: winner.state.receipt, signature: winner.state.signature } : undefined
+    const unsure = this.#unsure(job, task)
     for (const replica of task.replicas) {
       const { state } = replica
-      if (state.kind === 'revealed' && state.hash === hash) {
+      if (unsure.includes(replica)) {
+        this.#fail(turn, job, task, replica, 'E_RESULT_DOUBTED', 'the verifier could not judge its result')
+      } else if (state.kind === 'revealed' && winners.includes(replica)) {
         this.#parts.histories.record(turn, replica.provider, 'completed', { replicated })
-        this.#accept(turn, job, task, replica, state.receipt, hash)
+        this.#accept(turn, job, task, replica, state.receipt, state.hash)
       } else if (state.kind === 'revealed') {
         this.#convict(turn, job, task, replica, state.hash, opposing)
       } else if (state.kind === 'failed' && !movesOn(state.code)) {
@@ -279,20 +372,42 @@ export class Ballot {
     const { hash } = task.state
     const committed = task.replicas.filter(({ check, state }) => check && state.kind === 'committed')
     if (committed.length > 0) this.#close(turn, job, task, committed)
+    for (const replica of task.replicas) if (replica.check && isRevealed(replica)) this.#check(turn, job, task, replica, hash)
+  }
+
+  #check(turn: Turn, job: Job, task: Task, replica: Revealed, hash: string): void {
+    const { compare } = job.document
+    if (replica.state.hash === hash) {
+      this.#parts.histories.record(turn, replica.provider, 'completed', { replicated: true })
+      this.#accept(turn, job, task, replica, replica.state.receipt, hash)
+    } else if (compare === undefined || failureOf(replica.state.receipt.result) !== undefined) {
+      this.#convict(turn, job, task, replica, replica.state.hash, undefined)
+    } else {
+      const fresh = opinionsIn(task).find(({ name }) => name === replica.state.hash)
+      if (fresh !== undefined) turn.do({ kind: 'compare', job: job.id, document: job.document, task: task.index, fresh: shown(fresh), against: compare.by === 'verifier' ? [] : this.#answer(task) })
+    }
+  }
+
+  /** What was accepted, which is here since. */
+  #answer(task: Task): Shown[] {
+    return task.state.kind === 'done' ? [{ opinion: task.state.hash, content: task.state.content, contentBytes: PARAMS.maxDiskBytes, from: [] }] : []
+  }
+
+  #comparedCheck(turn: Turn, job: Job, task: Task, opinion: string, outcome: Comparison): void {
     for (const replica of task.replicas) {
-      if (!replica.check || replica.state.kind !== 'revealed') continue
-      if (replica.state.hash === hash) {
-        this.#parts.histories.record(turn, replica.provider, 'completed', { replicated: true })
-        this.#accept(turn, job, task, replica, replica.state.receipt, hash)
-      } else {
-        this.#convict(turn, job, task, replica, replica.state.hash, undefined)
+      if (!replica.check || !isRevealed(replica) || opinionOf(replica) !== opinion) continue
+      switch (outcome.kind) {
+        case 'same':
+        case 'right':
+          this.#parts.histories.record(turn, replica.provider, 'completed', { replicated: true })
+          this.#accept(turn, job, task, replica, replica.state.receipt, replica.state.hash)
+          break
+        case 'other':
+        case 'wrong': this.#convict(turn, job, task, replica, replica.state.hash, undefined); break
+        case 'lost': this.#fail(turn, job, task, replica, outcome.opinion === opinion ? 'E_RESULT_LOST' : 'E_RESULT_DOUBTED', 'its result could not be compared'); break
+        case 'unsure':
+        case 'broken': this.#fail(turn, job, task, replica, 'E_RESULT_DOUBTED', outcome.message); break
       }
     }
   }
-}
-
-/** What makes a result a failure of the program; undefined for success. */
-function failureOf(result: RunResult): { code: `E_${string}`, message: string } | undefined {
-  if (result.status === 'trapped') return { code: result.trap, message: `the program trapped (${result.trap})` }
-  return result.exitCode === 0 ? undefined : { code: 'E_EXIT', message: `the program ended with exit code ${result.exitCode}` }
 }

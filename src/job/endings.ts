@@ -79,6 +79,7 @@ export class Endings {
       if (replica?.provider !== provider) continue
       replica.state = { kind: 'void', hash: task.state.hash }
       task.state = { kind: 'active' }
+      delete task.findings
       task.quorum = job.document.replication.quorum
       task.spread = job.document.replication.replicas
       job.done--

@@ -87,9 +87,10 @@ export class HostedBook {
   }
 
   restoreLease(value: StoredRecord): void {
-    const { agreement, task, attempt, state } = value as LeaseRecord
+    const { v: _, ...lease } = value as LeaseRecord
+    const { agreement, task, attempt } = lease
     const hosted = this.#hosted.get(agreement)
-    hosted?.leases.set(leaseKey({ agreement, task, attempt }), { agreement, task, attempt, state })
+    hosted?.leases.set(leaseKey({ agreement, task, attempt }), { ...lease })
     hosted?.taken.set(task, Math.max(attempt, hosted.taken.get(task) ?? 0))
   }
 

@@ -340,7 +340,7 @@ export class Hosting {
 
   #take(turn: Turn, hosted: Hosted, refs: readonly LeaseRef[]): void {
     for (const ref of refs) {
-      const id = { agreement: hosted.id, ...ref }
+      const id = { agreement: hosted.id, task: ref.task, attempt: ref.attempt, ...ref.segment === undefined ? {} : { segment: ref.segment } }
       if (ref.attempt <= (hosted.taken.get(ref.task) ?? -1) || ref.task >= hosted.offer.tasks) continue
       if (hosted.leases.size >= MAX_LEASES_A_MESSAGE) break
       hosted.taken.set(ref.task, ref.attempt)
@@ -368,8 +368,8 @@ export class Hosting {
       if (free <= 0 || !this.earning.mayStart(hosted.id)) { waiting.push(lease.task); continue }
       free--
       lease.state = { kind: 'running', phase: 'fetching', fraction: 0, sinceMonoMs: turn.now.monoMs }
-      const { agreement, task, attempt } = lease
-      turn.do({ kind: 'run', lease: { agreement, task, attempt }, job: hosted.agreement.job, requester: hosted.agreement.requester, offer: hosted.offer })
+      const { agreement, task, attempt, segment } = lease
+      turn.do({ kind: 'run', lease: { agreement, task, attempt }, ...segment === undefined ? {} : { segment }, job: hosted.agreement.job, requester: hosted.agreement.requester, offer: hosted.offer })
       turn.notify({ kind: 'hosting', job: hosted.agreement.job, requester: hosted.agreement.requester, task, state: 'running', code: OK, message: '' })
     }
     if (!hasWork(hosted)) this.book.touch(turn, hosted)

@@ -14,8 +14,8 @@ export type LeaseState =
   | { kind: 'revealed', receipt: Receipt, nonce: string }
   | { kind: 'failed', code: ErrorCode, message: string }
 
-export interface Lease extends LeaseId { state: LeaseState }
-export type LeaseRecord = { v: 1, agreement: string, task: number, attempt: number, state: LeaseState }
+export interface Lease extends LeaseId { /** This part of the task alone. */ segment?: number, state: LeaseState }
+export type LeaseRecord = { v: 1, agreement: string, task: number, attempt: number, segment?: number, state: LeaseState }
 
 export const LEASE_PREFIX = 'lease/'
 
@@ -23,8 +23,8 @@ export function leaseKey({ agreement, task, attempt }: LeaseId): string {
   return `${agreement}/${task}/${attempt}`
 }
 
-export function leaseRecord({ agreement, task, attempt, state }: Lease): LeaseRecord {
-  return { v: 1, agreement, task, attempt, state }
+export function leaseRecord({ agreement, task, attempt, segment, state }: Lease): LeaseRecord {
+  return { v: 1, agreement, task, attempt, ...segment === undefined ? {} : { segment }, state }
 }
 
 /** Under this name a verdict waits in the outbox for its answer. */

@@ -87,7 +87,7 @@ export class Recovery {
     for (const replica of task.replicas) {
       if (!isLive(replica)) continue
       replica.sinceMonoMs = turn.now.monoMs
-      const ref: LeaseRef = { task: task.index, attempt: replica.attempt }
+      const ref: LeaseRef = { task: task.index, attempt: replica.attempt, ...replica.segment === undefined ? {} : { segment: replica.segment } }
       const deal = job.deals.get(replica.agreement)
       if (deal === undefined) { this.#ballot.setState(turn, job, task, replica, { kind: 'lost', code: 'E_REQUESTER_RESTARTED' }); continue }
       if (replica.state.kind === 'leased' || replica.state.kind === 'running') {

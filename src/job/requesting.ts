@@ -1,7 +1,7 @@
 import { OK } from '../core/effect.ts'
 import type { Refusal } from '../codec/result.ts'
 import type { StoredRecord } from '../core/effect.ts'
-import type { LeaseId } from '../core/event.ts'
+import type { EventOf, LeaseId } from '../core/event.ts'
 import type { Turn } from '../core/turn.ts'
 import type { Agreement } from '../documents/agreement.ts'
 import type { JobDocument } from '../documents/job.ts'
@@ -51,7 +51,8 @@ export class Requesting {
     this.#ballot = new Ballot(parts, this.#deals, {
       changed: (turn, job, task) => { this.#endings.look(turn, job, task) },
       ended: (turn, job, task) => { this.#endings.taskEnded(turn, job, task) },
-      caught: (turn, job, provider) => { this.#endings.distrust(turn, job, provider) }
+      caught: (turn, job, provider) => { this.#endings.distrust(turn, job, provider) },
+      broken: (turn, job, error) => { this.#endings.fail(turn, job, error) }
     })
     this.#tendering = new Tendering(parts, settings, paying)
     this.#scheduler = new Scheduler(parts, settings, this.#deals, this.#ballot, this.#tendering)
@@ -272,6 +273,14 @@ export class Requesting {
     const task = job?.tasks.get(index)
     if (job === undefined || task === undefined) return
     this.#ballot.lost(turn, job, task, content)
+    this.#scheduler.pump(turn, job)
+  }
+
+  compared(turn: Turn, event: EventOf<'compared'>): void {
+    const job = this.#running(event.job)
+    const task = job?.tasks.get(event.task)
+    if (job === undefined || task === undefined) return
+    this.#ballot.compared(turn, job, task, event)
     this.#scheduler.pump(turn, job)
   }
 

@@ -5,6 +5,7 @@ import type { ErrorCode } from '../errors.ts'
 import { trustedAlone } from '../reputation/adaptive.ts'
 import { MINUTE_MS, SECOND_MS } from '../units.ts'
 import type { Ballot } from './ballot.ts'
+import { segmentToRun } from './compare.ts'
 import { leaseName, room } from './deals.ts'
 import type { Deal, Deals } from './deals.ts'
 import { isRunning, waitingCount } from './job.ts'
@@ -45,7 +46,7 @@ export class Scheduler {
   }
 
   enqueue(job: Job, task: Task): void {
-    if (job.state.kind === 'running' && wantedReplicas(task) > 0) job.queue.add(task.index)
+    if (job.state.kind === 'running' && wantedReplicas(job.document, task) > 0) job.queue.add(task.index)
     else job.queue.delete(task.index)
   }
 
@@ -120,7 +121,7 @@ export class Scheduler {
   #load(job: Job): number {
     let load = (job.taskCount - job.nextTask) * job.document.replication.replicas
     for (const deal of job.deals.values()) load += deal.leases.size
-    for (const index of job.queue) load += wantedReplicas(job.tasks.get(index) ?? freshTask(index))
+    for (const index of job.queue) load += wantedReplicas(job.document, job.tasks.get(index) ?? freshTask(index))
     return load
   }
 
@@ -160,7 +161,7 @@ export class Scheduler {
       const untouched = task.replicas.every(isSpent)
       const deal = roomiest(deals.filter(({ provider, payee }) => mayTake(job, task, provider, payee)), plenty)
       if (untouched && deal !== undefined) this.#decideQuorum(turn, job, task, deal)
-      if (wantedReplicas(task) === 0) { job.queue.delete(task.index); return }
+      if (wantedReplicas(job.document, task) === 0) { job.queue.delete(task.index); return }
       job.queue.add(task.index)
       if (deal === undefined) {
         // One that was asked and has not answered yet counts: else each look in between would ask one more.
@@ -202,13 +203,15 @@ export class Scheduler {
   }
 
   #lease(turn: Turn, job: Job, task: Task, deal: Deal, check: boolean, pass: Pass): void {
-    const ref: LeaseRef = { task: task.index, attempt: task.attempts++ }
-    addReplica(task, { agreement: deal.id, provider: deal.provider, payee: deal.payee, attempt: ref.attempt, sinceMonoMs: turn.now.monoMs, check, state: { kind: 'leased' } })
+    const segment = check ? undefined : segmentToRun(job.document, task)
+    const part = segment === undefined ? {} : { segment }
+    const ref: LeaseRef = { task: task.index, attempt: task.attempts++, ...part }
+    addReplica(task, { agreement: deal.id, provider: deal.provider, payee: deal.payee, attempt: ref.attempt, sinceMonoMs: turn.now.monoMs, check, ...part, state: { kind: 'leased' } })
     deal.leases.set(leaseName(ref), ref)
     this.#parts.timers.set(`run|${deal.id}|${ref.task}|${ref.attempt}`, turn.now.monoMs + job.document.limits.queueMs + 2 * job.document.limits.runMs + MINUTE_MS)
     this.#ballot.store(turn, job, task)
     pass.fresh.set(deal.id, [...pass.fresh.get(deal.id) ?? [], ref])
-    if (!check) turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'leased', peer: deal.provider, code: OK, message: liveReplicas(task).length > 1 ? `replica ${ref.attempt + 1}` : '' })
+    if (!check) turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'leased', peer: deal.provider, code: OK, message: segment !== undefined ? `segment ${segment} alone, where two results differ` : liveReplicas(task).length > 1 ? `replica ${ref.attempt + 1}` : '' })
   }
 
   #say(turn: Turn, job: Job, pass: Pass): void {

@@ -10,7 +10,7 @@ import { exactDuration } from './spec-units.ts'
 
 /** Rules between keys of a job file. Each returns its problems; all are told. */
 export function checkRules(file: JobFile): Problem[] {
-  return [...engineRules(file), ...secretRules(file), ...resourceRules(file), ...placesRules(file), ...mapRules(file), ...countRules(file), ...placementRules(file), ...sizeRules(file)]
+  return [...engineRules(file), ...secretRules(file), ...resourceRules(file), ...placesRules(file), ...mapRules(file), ...countRules(file), ...compareRules(file), ...placementRules(file), ...sizeRules(file)]
 }
 
 function problem(fault: Fault, path: string, message: string, hint: string): Problem {
@@ -133,6 +133,13 @@ function countRules(file: JobFile): Problem[] {
   return found
 }
 
+function compareRules({ compare, segments }: JobFile): Problem[] {
+  if (compare === undefined) return []
+  if (compare.with === undefined && compare.verify === undefined) return [problem('MISSING', 'compare', 'compare names no program', 'Give it with, a program that compares two results, or verify, one that checks a single one')]
+  if (compare.with !== undefined && compare.verify !== undefined) return [problem('CONFLICT', 'compare', 'compare has with and verify', 'Keep one of them')]
+  return compare.verify !== undefined && segments !== undefined ? [problem('CONFLICT', 'segments', 'segments is given, but compare.verify judges each result by itself', 'Remove one of the two')] : []
+}
+
 function placementRules(file: JobFile): Problem[] {
   const { allow = [], deny = [], regions = [], providers = [] } = file.placement ?? {}
   const found: Problem[] = []
@@ -180,6 +187,10 @@ export function warningsOf(spec: JobSpec): string[] {
       : 'No argument or variable uses {index} or {item}: all tasks of the map do the same')
   }
   const { replicas, quorum } = spec.replication
+  if (quorum === 1 && spec.replication.spotCheckShare === 0) {
+    if (spec.compare?.by === 'program') found.push('compare.with is of no use where one result is enough: ask for replicas: 2')
+    if (spec.segments !== undefined) found.push('segments is of no use where one result is enough: ask for replicas: 2')
+  }
   if (replicas > 1 && quorum === 1) found.push(`The first of ${replicas} results is taken unchecked: a quorum of 2 would compare them`)
   return found
 }

@@ -1,7 +1,7 @@
 import { z } from 'zod'
 import { imageSignature, readImage } from '../documents/image.ts'
 import type { ContainerImage, ImageSignature } from '../documents/image.ts'
-import { safePath, SELECTION_POLICIES } from '../documents/job.ts'
+import { MAX_SEGMENTS, safePath, SELECTION_POLICIES } from '../documents/job.ts'
 import { ENGINES, GPU_VENDORS } from '../documents/resources.ts'
 import { PARAMS } from '../params.ts'
 import { count, describeFields, duration, field, flag, oneOf, peer, price, reading, readSource, share, shown, size, source, text, word } from './spec-fields.ts'
@@ -147,6 +147,12 @@ const signature = reading<ImageSignature>((value) => {
   return parsed.success ? { value: parsed.data } : { fault: 'VALUE', message: `${shown(value)} is not a signature`, hint: 'Copy what `image sign` prints: a PeerId, ":" and 88 characters' }
 })
 
+const compareSchema = z.strictObject({
+  with: field(source.optional(), { type: 'path or cid:…', meaning: 'A WebAssembly program that finds two results below /in/a and /in/b, each with stdout, stderr and out/, and ends with exit code 0 when they agree, 1 when they differ. It runs on your own PC only', example: 'tolerance.wasm' }),
+  verify: field(source.optional(), { type: 'path or cid:…', meaning: 'A WebAssembly program that finds one result below /in/result, and the task\'s inputs below /in/inputs, and ends with exit code 0 when it is right, 1 when it is wrong: then one replica is enough', example: 'check.wasm' }),
+  args: field(z.array(word(MAX_WORD_CHARS)).max(MAX_ARGS).optional(), { type: 'list of texts', meaning: 'Its arguments', example: '["0.001"]', default: 'none' })
+})
+
 /** The job file as people write it. Its output has units parsed, and gaps where the file says nothing. */
 export const jobFileSchema = z.strictObject({
   name: field(noun('a name', MAX_NAME_CHARS, 'a short name on one line').optional(), { type: 'text', meaning: 'What you call the job, 64 characters at most; everyone who runs it sees it', example: 'house at dusk', default: 'the name of the module or image' }),
@@ -174,6 +180,8 @@ export const jobFileSchema = z.strictObject({
   quorum: field(count(1, PARAMS.maxReplicas).optional(), { type: 'number', meaning: 'Equal results that make a task done', example: '2', default: '2 of 3 or more replicas, else all' }),
   adaptive: field(flag.optional(), { type: 'true or false', meaning: 'A host with a long record of right results needs no second opinion, most of the time', example: 'true', default: String(JOB_DEFAULTS.adaptive) }),
   spotCheck: field(share.optional(), { type: 'share', meaning: 'Extra runs of tasks whose answer is known, to catch liars where one replica is enough', example: '"5 %"', default: String(JOB_DEFAULTS.spotCheck) }),
+  compare: field(compareSchema.optional(), { type: 'keys below', meaning: 'How results are compared: one of with and verify. For results that differ in their last digits, or that are easier to check than to make', example: '{ with: tolerance.wasm, args: ["0.001"] }', default: 'byte by byte' }),
+  segments: field(count(2, MAX_SEGMENTS).optional(), { type: 'number', meaning: 'Parts of one task, such as frames: the program does those from $HEARTH_SEGMENT_FIRST to $HEARTH_SEGMENT_LAST, the last included, and writes each below /out/segment-NUMBER. Where results differ, only the first part that does is run again', example: '100', default: 'none' }),
   retries: field(count(0, MAX_RETRIES).optional(), { type: 'number', meaning: 'Further attempts at a task whose hosts failed', example: '5', default: String(JOB_DEFAULTS.retries) }),
   priceCap: field(price.optional(), { type: 'amount', meaning: 'The most the whole job may cost', example: '"0.01 ether"', default: 'none' }),
   select: field(oneOf(SELECTION_POLICIES).optional(), { type: SELECTION_POLICIES.join(', '), meaning: 'How hosts are chosen among those that fit', example: 'fastest', default: JOB_DEFAULTS.select }),
@@ -187,7 +195,7 @@ const SYNONYMS: Record<string, string> = {
   storage: 'resources.disk', gpus: 'resources.gpu', vram: 'resources.gpu.vram', timeout: 'limits.run', runtime: 'limits.run', deadline: 'limits.total',
   program: 'module', wasm: 'module', binary: 'module', arguments: 'args', argv: 'args', environment: 'env', files: 'inputs', mounts: 'inputs', input: 'inputs', output: 'outputs',
   budget: 'priceCap', maxprice: 'priceCap', price: 'priceCap', cost: 'priceCap', policy: 'select', selection: 'select', strategy: 'select', redundancy: 'replicas', copies: 'replicas',
-  docker: 'image', container: 'image', password: 'secrets', passwords: 'secrets', credentials: 'registryLogin', login: 'registryLogin', auth: 'registryLogin', region: 'placement.regions', attempts: 'retries', foreach: 'map', matrix: 'map', each: 'map', latency: 'placement.maxLatency'
+  docker: 'image', container: 'image', password: 'secrets', passwords: 'secrets', credentials: 'registryLogin', login: 'registryLogin', auth: 'registryLogin', region: 'placement.regions', attempts: 'retries', foreach: 'map', matrix: 'map', comparator: 'compare.with', tolerance: 'compare.with', verifier: 'compare.verify', verify: 'compare.verify', check: 'compare.verify', frames: 'segments', parts: 'segments', batches: 'segments', each: 'map', latency: 'placement.maxLatency'
 }
 
 export const JOB_VOCABULARY: Vocabulary = {

@@ -27,6 +27,8 @@ export function writeJobFile(spec: JobSpec): Record<string, unknown> {
     quorum: replication.quorum,
     adaptive: replication.adaptive,
     spotCheck: replication.spotCheckShare,
+    ...(spec.compare === undefined ? {} : { compare: { [spec.compare.by === 'program' ? 'with' : 'verify']: sourceText(spec.compare.module), args: spec.compare.args } }),
+    ...present({ segments: spec.segments }),
     retries: spec.retries,
     select: spec.selection,
     ...(spec.priceCapWei === undefined ? {} : { priceCap: exactWei(spec.priceCapWei) }),

@@ -37,6 +37,9 @@ export interface JobSpec {
   resources: Resources
   limits: { queueMs: number, runMs: number, totalMs: number, logBytes: number }
   replication: { quorum: number, replicas: number, adaptive: boolean, spotCheckShare: number }
+  /** Absent: byte by byte. */
+  compare?: { by: 'program' | 'verifier', module: Source, args: string[] }
+  segments?: number
   retries: number
   selection: SelectionPolicyName
   priceCapWei?: bigint
@@ -149,11 +152,17 @@ function placementOf(file: JobFile): JobSpec['placement'] {
   }
 }
 
+function compareOf({ compare }: JobFile): JobSpec['compare'] {
+  const module = compare?.with ?? compare?.verify
+  return module === undefined ? undefined : { by: compare?.with === undefined ? 'verifier' : 'program', module, args: compare?.args ?? [] }
+}
+
 /** Fills in what a checked file leaves out. */
 function normalise(file: JobFile): JobSpec {
   const replicas = file.replicas ?? file.quorum ?? JOB_DEFAULTS.replicas
   const quorum = file.quorum ?? defaultQuorum(replicas)
   const map = file.map === undefined ? undefined : mapOf(file.map)
+  const compare = compareOf(file)
   return {
     name: nameOf(file),
     engine: engineOf(file),
@@ -166,6 +175,8 @@ function normalise(file: JobFile): JobSpec {
     resources: resourcesOf(file),
     limits: limitsOf(file),
     replication: { quorum, replicas, adaptive: file.adaptive ?? JOB_DEFAULTS.adaptive, spotCheckShare: file.spotCheck ?? JOB_DEFAULTS.spotCheck },
+    ...(compare === undefined ? {} : { compare }),
+    ...(file.segments === undefined ? {} : { segments: file.segments }),
     retries: file.retries ?? JOB_DEFAULTS.retries,
     selection: file.select ?? JOB_DEFAULTS.select,
     ...(file.priceCap === undefined ? {} : { priceCapWei: file.priceCap }),

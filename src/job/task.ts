@@ -1,7 +1,10 @@
 import type { ErrorCode, ErrorShape } from '../errors.ts'
 import type { MessageOf } from '../documents/message.ts'
 import type { Receipt } from '../documents/receipt.ts'
+import { nextComparison, votesOf } from './compare.ts'
+import type { Finding, Rules } from './compare.ts'
 import { tally } from './vote.ts'
+import type { Tally, Vote } from './vote.ts'
 
 /**
  * One attempt at a task by one provider, as the requester sees it.
@@ -24,7 +27,7 @@ export type ReplicaState =
   /** It committed after the vote was decided. */
   | { kind: 'late' }
 
-export type Replica = { agreement: string, provider: string, payee: string, attempt: number, sinceMonoMs: number, /** Its answer is known: a spot check. */ check: boolean, state: ReplicaState }
+export type Replica = { agreement: string, provider: string, payee: string, attempt: number, sinceMonoMs: number, /** Its answer is known: a spot check. */ check: boolean, /** It runs this part of the task alone. */ segment?: number, state: ReplicaState }
 
 export type TaskState =
   | { kind: 'active' }
@@ -47,6 +50,8 @@ export type Task = {
   round: number
   attempts: number
   replicas: Replica[]
+  /** What comparisons have found, where bytes alone do not decide. */
+  findings?: Finding[]
   state: TaskState
   /** What a failed program printed, where a vote was won on it. */
   failedContent?: string
@@ -119,15 +124,20 @@ export function failuresAt(task: Task, provider: string): number {
   return task.replicas.filter((replica) => replica.provider === provider && replica.state.kind === 'failed').length
 }
 
-/** Votes cast and not yet judged. */
-export function revealedVotes(task: Task): { provider: string, hash: string }[] {
-  return task.replicas.flatMap(({ provider, state }) => state.kind === 'revealed' ? [{ provider, hash: state.hash }] : [])
+/** How the vote on a task stands by what is known. */
+export function standing(rules: Rules, task: Task, votes: Vote[] = votesOf(rules, task)): Tally {
+  return tally(votes, task.quorum)
+}
+
+/** What must be compared now; the vote waits for it. */
+export function dueComparison(rules: Rules, task: Task): ReturnType<typeof nextComparison> {
+  return nextComparison(rules, task, (votes) => standing(rules, task, votes).kind === 'open')
 }
 
 /** Replicas to lease now so that the vote can be won: derived, so that no counter can drift. */
-export function wantedReplicas(task: Task): number {
-  if (task.state.kind !== 'active') return 0
-  const votes = revealedVotes(task)
+export function wantedReplicas(rules: Rules, task: Task): number {
+  if (task.state.kind !== 'active' || dueComparison(rules, task) !== undefined) return 0
+  const votes = votesOf(rules, task)
   const outcome = tally(votes, task.quorum)
   const missing = outcome.kind === 'open' ? outcome.missing : 0
   const start = task.round === 0 ? task.spread - votes.length : 0

@@ -25,6 +25,8 @@ export type { Payment, SenderRecord, SenderState, SignedRefund, SignedState } fr
 export const SENDER_PREFIX = 'pay/'
 /** A ticket this far behind the newest is given up: its provider remembers twice as many, so it can still tell a repetition. */
 const MAX_SPAN = MAX_OPEN_COMMITS
+/** Refusals of a ticket that no repetition changes. */
+const NEVER_TAKEN: ReadonlySet<string> = new Set(['E_TICKET_FIELD', 'E_TICKET_UNOFFERED', 'E_TICKET_SPENT'])
 /** While something is due and cannot be paid, commits are asked for and caps looked at this often. */
 const ASK_MS = 5 * SECOND_MS
 
@@ -183,8 +185,11 @@ export class Sender {
   }
 
   /** The provider took a ticket not. It stays signed and is sent again until it expires: a provider may say no and redeem all the same. */
-  ticketRefused(_turn: Turn, message: PayMessageOf<'ticket-refused'>): void {
-    if (this.#record.inFlight.some(({ index }) => index === message.index)) this.#paused = refuse(message.code, message.message)
+  ticketRefused(turn: Turn, { index, code, message }: PayMessageOf<'ticket-refused'>): void {
+    if (!this.#record.inFlight.some((ticket) => ticket.index === index)) return
+    this.#paused = refuse(code, message)
+    // saying it again would only count against us there
+    if (NEVER_TAKEN.has(code)) this.#parts.post.done(turn, this.#ticketKey(index))
   }
 
   /** A refund that the provider signed; only a larger one replaces it. Refused: E_PAY_REFUND. */

@@ -1,6 +1,6 @@
 import type { Hasher } from '../codec/hasher.ts'
 import type { Effect, EffectOf, Step, Write } from '../core/effect.ts'
-import type { HostState, LeaseId, Now, PeerEvent } from '../core/event.ts'
+import type { Comparison, HostState, LeaseId, Now, PeerEvent } from '../core/event.ts'
 import { ZERO_ADDRESS } from '../documents/agreement.ts'
 import type { Message, MessageOf } from '../documents/message.ts'
 import type { Hardware } from '../documents/resources.ts'
@@ -8,8 +8,7 @@ import { leaseKey } from '../job/lease.ts'
 import { NO_CONTAINERS } from '../documents/share.ts'
 import type { SharePolicy } from '../documents/share.ts'
 import { TicketHasher } from '../documents/ticket.ts'
-import { hmacDraws } from '../payment/draws.ts'
-import type { Secrets } from '../payment/draws.ts'
+import { hmacDraws, type Secrets } from '../payment/draws.ts'
 import { Peer } from '../peer.ts'
 import type { PeerOptions } from '../peer.ts'
 import { GIB, HOUR_MS, SECOND_MS } from '../units.ts'
@@ -55,12 +54,17 @@ export interface Surroundings {
   station(peer: string): Computer | undefined
   /** Lending peers that hear an offer of this computer. */
   audience(from: Computer, only: readonly string[] | undefined): Computer[]
-  plan(computer: Computer, lease: LeaseId, job: string): RunPlan
+  plan(computer: Computer, lease: LeaseId, job: string, segment: number | undefined): RunPlan
+  /** What a comparison finds. */
+  compare(effect: EffectOf<'compare'>): Comparison
   observe(observation: Observation): void
   makePeer(options: PeerOptions): Peer
   /** A planted bug of the driver: effects leave before their step is committed. */
   hasty: boolean
 }
+
+/** A result and who may have it. */
+type Wanted = Pick<EffectOf<'fetch-result'>, 'content' | 'from'>
 
 interface Pending { number: number, writes: Write[], effects: Effect[] }
 
@@ -284,10 +288,11 @@ export class Computer implements Station {
       case 'publish-offer': this.#publish(effect); break
       case 'advertise': this.advertised = effect; break
       case 'find-ads': this.#findAds(); break
-      case 'run': this.sandbox.start(effect.lease, effect.job, effect.offer.resources.cores, this.#world.plan(this, effect.lease, effect.job)); break
+      case 'run': this.sandbox.start(effect.lease, effect.job, effect.offer.resources.cores, this.#world.plan(this, effect.lease, effect.job, effect.segment)); break
       case 'stop-run': this.sandbox.stop(effect.lease); break
       case 'suspend-runs': this.sandbox.suspend(effect.suspend); break
       case 'fetch-result': this.#fetchResult(effect); break
+      case 'compare': this.#compare(effect); break
       case 'release-result': this.results.delete(leaseKey(effect.lease)); break
       case 'release-job': this.sandbox.forget(effect.job); break
       case 'hold-run': this.sandbox.hold(effect.lease, effect.held); break
@@ -330,29 +335,46 @@ export class Computer implements Station {
   }
 
   #fetchResult(effect: EffectOf<'fetch-result'>): void {
-    const key = `${effect.job}/${effect.task}/${effect.content}`
-    if (this.#fetching.get(key) !== undefined) return
-    this.#fetching.set(key, FETCH_TRIES)
-    this.#tryFetch(key, effect)
+    const { job, task, content } = effect
+    this.#bring(`${job}/${task}/${content}`, task, effect, (found) => {
+      this.receive(found ? { kind: 'result-fetched', job, task, content } : { kind: 'result-lost', job, task, content, code: 'E_RESULT_LOST' })
+    })
   }
 
-  #tryFetch(key: string, effect: EffectOf<'fetch-result'>): void {
+  /** Brings the results one after the other, then compares them. What needs nobody to hand it over is here. */
+  #compare(effect: EffectOf<'compare'>): void {
+    const { job, task, fresh } = effect
+    const [against, shown] = [effect.against.map(({ opinion }) => opinion), [fresh, ...effect.against].filter(({ from }) => from.length > 0)]
+    const next = (at: number, outcome?: Comparison): void => {
+      const side = outcome === undefined ? shown[at] : undefined
+      if (side === undefined) this.receive({ kind: 'compared', job, task, opinion: fresh.opinion, against, outcome: outcome ?? this.#world.compare(effect) })
+      else this.#bring(`compare ${job}/${task}/${fresh.opinion}/${against.join()}/${at}`, task, side, (found) => { next(at + 1, found ? undefined : { kind: 'lost', opinion: side.opinion }) })
+    }
+    next(0)
+  }
+
+  #bring(key: string, task: number, from: Wanted, ended: (found: boolean) => void): void {
+    if (this.#fetching.get(key) !== undefined) return
+    this.#fetching.set(key, FETCH_TRIES)
+    this.#tryFetch(key, task, from, ended)
+  }
+
+  #tryFetch(key: string, taskIndex: number, wanted: Wanted, ended: (found: boolean) => void): void {
     const { life } = this
     this.#world.queue.after(2 * this.#world.network().delayMs(), () => {
       const tries = this.#fetching.get(key)
       if (this.life !== life || !this.up || tries === undefined) return
-      const found = !this.asleep && effect.from.some(({ peer, agreement, attempt }) => {
+      const found = !this.asleep && wanted.from.some(({ peer, agreement, attempt }) => {
         const host = this.#world.station(peer)
-        return host !== undefined && this.#world.network().reachable(this, host) && host.results.get(leaseKey({ agreement, task: effect.task, attempt })) === effect.content
+        return host !== undefined && this.#world.network().reachable(this, host) && host.results.get(leaseKey({ agreement, task: taskIndex, attempt })) === wanted.content
       })
-      const { job, task, content } = effect
       if (this.asleep || (!found && tries > 1)) {
         this.#fetching.set(key, tries - (this.asleep ? 0 : 1))
-        this.#world.queue.after(FETCH_RETRY_MS, () => { if (this.life === life) this.#tryFetch(key, effect) })
+        this.#world.queue.after(FETCH_RETRY_MS, () => { if (this.life === life) this.#tryFetch(key, taskIndex, wanted, ended) })
         return
       }
       this.#fetching.delete(key)
-      this.receive(found ? { kind: 'result-fetched', job, task, content } : { kind: 'result-lost', job, task, content, code: 'E_RESULT_LOST' })
+      ended(found)
     })
   }
 

@@ -18,6 +18,8 @@ export function documentOf(spec: JobSpec, requester: string, seed: number): JobD
     ...spec.tasks === 1 ? {} : { map: { kind: 'range', start: 0, end: spec.tasks, step: 1 } },
     resources: { cores: spec.cores, memoryBytes: GIB / 4, diskBytes: 0 }, limits: spec.limits,
     replication: { quorum: spec.quorum, replicas: spec.replicas, adaptive: spec.adaptive, spotCheckShare: spec.spotCheckShare },
+    ...spec.compare === undefined ? {} : { compare: { by: spec.compare, module: MODULE, moduleBytes: 1000, args: [] } },
+    ...spec.segments === undefined ? {} : { segments: spec.segments },
     retries: spec.retries, selection: spec.selection, placement: {}
   }
 }

@@ -21,7 +21,7 @@ export function freeScenario(seed: number): Scenario {
   const random = new Random(seed)
   const healAtMs = random.between(20, 90) * SECOND_MS
   const peers = randomPeers(random.fork('peers'))
-  const jobs = randomJobs(random.fork('jobs'), peers, healAtMs)
+  const jobs = randomJobs(random.fork('jobs'), peers, healAtMs).map((job, i) => ({ ...job, ...randomComparison(random.fork(`compare ${i}`), job) }))
   const conspirators = Math.min(...jobs.map(({ quorum }) => Math.max(1, quorum - 1)))
   return {
     seed, peers: limitRing(peers, conspirators), jobs, link: randomLink(random.fork('link')),
@@ -144,6 +144,13 @@ function randomJobs(random: Random, peers: readonly PeerSpec[], healAtMs: number
       ...random.chance(0.08) ? { cancelAtMs: atMs + random.between(1, 30) * SECOND_MS } : {}
     }
   })
+}
+
+/** A third of the jobs compare otherwise than byte by byte, or in parts. */
+function randomComparison(random: Random, { quorum }: JobSpec): Pick<JobSpec, 'compare' | 'segments'> {
+  if (!random.chance(1 / 3)) return {}
+  if (random.chance(0.3)) return { compare: 'verifier' }
+  return { ...random.chance(0.6) ? { compare: 'program' } : {}, ...quorum > 1 && random.chance(0.7) ? { segments: random.between(2, 9) } : {} }
 }
 
 function randomLink(random: Random): LinkSpec {

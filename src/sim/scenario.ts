@@ -79,6 +79,10 @@ export interface JobSpec {
   runMs: number
   steady?: true
   limits: JobDocument['limits']
+  /** Honest results differ in their last digits from computer to computer: they agree by a program, or each is right by a verifier. */
+  compare?: 'program' | 'verifier'
+  /** Liars lie in one segment of a task. */
+  segments?: number
   /** Tasks whose program traps, everywhere and always. */
   failing: number[]
   cancelAtMs?: number

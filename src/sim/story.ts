@@ -64,6 +64,7 @@ function ofEvent(event: PeerEvent, name: Name): string {
     case 'run-progress': return `run-progress ${lease(event.lease)} ${event.phase}`
     case 'run-finished': return `run-finished ${lease(event.lease)} ${id(event.result.content)}`
     case 'run-failed': return `run-failed ${lease(event.lease)} ${event.code}`
+    case 'compared': return `compared ${id(event.job)}/${event.task} ${id(event.opinion)} ${event.outcome.kind}${event.outcome.kind === 'same' ? ` ${id(event.outcome.as)}` : event.outcome.kind === 'other' ? ` ${event.outcome.segment ?? ''}` : ''}`
     case 'result-fetched':
     case 'result-lost': return `${event.kind} ${id(event.job)}/${event.task} ${id(event.content)}`
     case 'woke': return `woke after ${event.sleptMs.toFixed(0)} ms`
@@ -86,12 +87,13 @@ function ofEffect(effect: Effect, name: Name): string {
     case 'send': return `> ${name(effect.to)} ${ofMessage(effect.message)}`
     case 'publish-offer': return `publish-offer ${id(effect.offer.job)} round ${effect.offer.round}`
     case 'advertise': return `advertise ${effect.open ? 'open' : 'shut'} ${effect.free.cores} cores`
-    case 'run':
+    case 'run': return `run ${lease(effect.lease)}${effect.segment === undefined ? '' : ` segment ${effect.segment}`}`
     case 'stop-run':
     case 'release-result': return `${effect.kind} ${lease(effect.lease)}`
     case 'prefetch': return `prefetch [${effect.tasks.join(' ')}]`
     case 'suspend-runs': return `suspend-runs ${effect.suspend}`
     case 'fetch-result': return `fetch-result ${id(effect.job)}/${effect.task} ${id(effect.content)} from ${effect.from.map(({ peer }) => name(peer)).join(' ')}`
+    case 'compare': return `compare ${id(effect.job)}/${effect.task} ${id(effect.fresh.opinion)} with ${effect.against.map(({ opinion }) => id(opinion)).join(' ')}`
     case 'release-job': return `release-job ${id(effect.job)}`
     case 'notify': {
       const { notice } = effect

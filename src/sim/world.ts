@@ -1,4 +1,5 @@
-import type { LeaseId, PeerEvent } from '../core/event.ts'
+import type { EffectOf } from '../core/effect.ts'
+import type { Comparison, LeaseId, PeerEvent } from '../core/event.ts'
 import { toErrorShape } from '../errors.ts'
 import { Peer } from '../peer.ts'
 import type { PeerOptions } from '../peer.ts'
@@ -74,7 +75,8 @@ export class World implements WorldView {
       network: () => this.#network,
       station: (peer: string) => this.#byId.get(peer),
       audience: (from: Computer, only: readonly string[] | undefined) => this.#audience(from, only),
-      plan: (computer: Computer, lease: LeaseId, job: string) => this.#plan(computer, lease, job),
+      plan: (computer: Computer, lease: LeaseId, job: string, segment: number | undefined) => this.#plan(computer, lease, job, segment),
+      compare: (effect: EffectOf<'compare'>) => this.#compare(effect),
       observe: (observation: Observation) => { this.#observe(observation) },
       makePeer: options.makePeer ?? ((peer: PeerOptions) => new Peer(peer))
     }
@@ -220,7 +222,7 @@ export class World implements WorldView {
   }
 
   /** What a run comes to depends on nothing but the computer and the lease: a second start of it ends alike. */
-  #plan(computer: Computer, lease: LeaseId, jobId: string): RunPlan {
+  #plan(computer: Computer, lease: LeaseId, jobId: string, segment: number | undefined): RunPlan {
     const job = this.#jobsById.get(jobId)
     const { behaviour } = computer.spec
     const { seed } = this.scenario
@@ -231,7 +233,21 @@ export class World implements WorldView {
     if (faulty && behaviour.kind === 'flaky') return { kind: 'fails', afterMs: afterMs / 2, code: behaviour.blames ? 'E_ENGINE' : 'E_HOST_ENGINE', message: 'the engine broke' }
     // After healing nobody loses power: else a crasher could keep a world from ever settling.
     if (faulty && !this.#healed) return { kind: 'power-cut', afterMs: afterMs / 2 }
-    return { kind: 'finishes', afterMs, result: this.truth.claim(seed, behaviour, computer.index, jobId, job.spec, lease.task) }
+    return { kind: 'finishes', afterMs, result: this.truth.claim(seed, behaviour, computer.index, jobId, job.spec, lease.task, segment) }
+  }
+
+  /** As the job's program and the listing of segments would find it. */
+  #compare({ job: id, document, task, fresh, against }: EffectOf<'compare'>): Comparison {
+    const job = this.#jobsById.get(id)
+    if (job === undefined) return { kind: 'broken', message: 'no such job' }
+    if (document.compare?.by === 'verifier') return { kind: this.truth.isTrue(id, job.spec, task, fresh.content) ? 'right' : 'wrong' }
+    const isSame = (a: string, b: string, segment?: number): boolean => document.compare === undefined && segment === undefined ? a === b : this.truth.areAlike(a, b, segment)
+    const same = against.find(({ content }) => isSame(fresh.content, content, fresh.segment))
+    if (same !== undefined) return { kind: 'same', as: same.opinion }
+    const [first] = against
+    if (fresh.segment !== undefined || document.segments === undefined || first === undefined) return { kind: 'other' }
+    for (let segment = 0; segment < document.segments; segment++) if (!isSame(fresh.content, first.content, segment)) return { kind: 'other', segment }
+    return { kind: 'other' }
   }
 
   #observe(observation: Observation): void {

@@ -85,8 +85,8 @@ export class RawClient {
   #isClosed = false
   #wake: (() => void) | undefined
 
-  constructor(socketPath: string) {
-    this.socket = connect(socketPath)
+  constructor(socketPath: string, allowHalfOpen = false) {
+    this.socket = connect({ path: socketPath, allowHalfOpen })
     this.socket.setEncoding('latin1')
     this.socket.on('data', (chunk: string) => { this.#text += chunk; this.#wake?.() })
     this.socket.on('error', (err: NodeJS.ErrnoException) => { this.errorCode = err.code })

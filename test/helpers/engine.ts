@@ -38,6 +38,8 @@ export async function makeImage(engine: EngineClient, tag: string, { files = [],
   if (BUSYBOX === undefined) throw new Error('no busybox')
   const tar = pack()
   tar.entry({ name: 'tmp', type: 'directory', mode: 0o1777 })
+  // some storage drivers give no sensible mode to folders that are only implied
+  for (const name of ['bin', 'etc']) tar.entry({ name, type: 'directory', mode: 0o755 })
   tar.entry({ name: 'etc/passwd' }, 'root:x:0:0:root:/:/bin/sh\n')
   tar.entry({ name: 'bin/busybox', mode: 0o755 }, readFileSync(BUSYBOX))
   for (const name of execFileSync(BUSYBOX, ['--list'], { encoding: 'utf8' }).split('\n').filter((each) => each !== '' && each !== 'busybox')) tar.entry({ name: `bin/${name}`, type: 'symlink', linkname: 'busybox' })

@@ -8,6 +8,7 @@ import { BoundedQueue } from '../../node/api/bounded-queue.ts'
 import type { AdSummary, AdView, Check, Estimate, JobDetail, JobSummary, LogChunk, NodeApi, NodeStatus, PeerSummary, ResultsReport, ShareReport, SubmitRequest, Timestamped, Watch, WhyReport } from '../../node/api/contract.ts'
 import type { Bill, CapsChange, CapsReport, EarningsReport, FundRequest, MoneyMoved, PriceChange, PriceReport, RefundsReport, TicketsReport, Wallet, Withdrawal, WithdrawRequest } from '../../node/api/money.ts'
 import { NO_CONTAINERS } from '../../src/documents/share.ts'
+import type { ImagesReport } from '../../node/api/images.ts'
 import type { SharePolicy } from '../../src/documents/share.ts'
 
 export const PEERS = [
@@ -219,6 +220,21 @@ export class FakeApi implements NodeApi {
     this.#called('setShare', change)
     this.policy = { ...this.policy, ...change }
     return { policy: this.policy, reserved: { cores: 1, memoryBytes: GIB, diskBytes: GIB }, running: this.running, slots: 4, gpus: [] }
+  }
+
+  async images(): Promise<ImagesReport> {
+    this.#called('images')
+    return { images: [{ key: `sha256:${'a1'.repeat(32)}`, name: 'docker.io/library/alpine', diskBytes: 8 * MIB, lastUsedWallMs: NOW_WALL_MS - HOUR_MS, inUse: false, listed: 'listed' }], usedBytes: 8 * MIB, quotaBytes: 20 * GIB }
+  }
+
+  async removeImages(request: { key?: string }): Promise<{ freedBytes: number }> {
+    this.#called('removeImages', request)
+    return { freedBytes: 8 * MIB }
+  }
+
+  async signImage(request: { image: string, baseDir: string }): Promise<{ key: string, signature: string }> {
+    this.#called('signImage', request)
+    return { key: `sha256:${'a1'.repeat(32)}`, signature: `${PEERS[0]}:${'A'.repeat(86)}==` }
   }
 
   async pause(): Promise<void> { this.#called('pause') }

@@ -102,11 +102,11 @@ export class HandPeer {
   }
 
   /** Looks again with each message, each connection made and each lost; and now and then, as a connection that is refused at once makes no event. */
-  async until(what: string, holds: () => boolean): Promise<void> {
+  async until(what: string, holds: () => boolean, withinMs: number = PATIENCE_MS): Promise<void> {
     if (holds()) return
     const { promise, resolve, reject } = Promise.withResolvers<void>()
     const look = (): void => { if (holds()) resolve() }
-    const timer = setTimeout(() => { reject(new Error(`${what} did not come within ${PATIENCE_MS} ms; heard ${this.heard.slice(-8).map(({ message }) => message.kind).join(', ')}`)) }, PATIENCE_MS)
+    const timer = setTimeout(() => { reject(new Error(`${what} did not come within ${withinMs} ms; heard ${this.heard.slice(-8).map(({ message }) => message.kind).join(', ')}`)) }, withinMs)
     const again = setInterval(look, LOOK_MS)
     this.#looks.add(look)
     try {

@@ -19,6 +19,8 @@ import type { BrokerChain } from './pay-chain.ts'
 import { HandPeer } from './pay-peer.ts'
 
 const GWEI = 10n ** 9n
+/** Fifty at once, on a busy machine, take a third of it. */
+const ENGAGED_WITHIN_MS = 60_000
 
 /** A tenth of a second a unit; a ticket pays one unit ahead; few of them win. */
 export const TERMS: PaymentTerms = {
@@ -106,7 +108,7 @@ export class HandProvider {
   }
 
   async engaged(): Promise<void> {
-    await this.peer.until('an agreement', () => this.#id !== undefined)
+    await this.peer.until('an agreement', () => this.#id !== undefined, ENGAGED_WITHIN_MS)
     await this.#engaged.promise
   }
 

@@ -27,10 +27,10 @@ export function serviceParts(rooms: Partial<ServiceParts>): ServiceParts {
     peer: idlePeer(), peerId: PEERS[0], address: ZERO_ADDRESS, mode: 'free', version: '0.0.0', dataDir: '',
     notices: new Notices({ appendTimeline: async () => undefined, timeline: async () => [] }),
     money: Object.assign(api, { checks: async () => [], cost: () => undefined, checkCost: () => undefined, hasLimit: false }),
-    quotes: { ask: async () => [] }, dispatch: notHere, settled: async () => undefined, prepare: notHere, draft: notHere, exportContent: notHere, peek: notHere,
+    images: api, quotes: { ask: async () => [] }, dispatch: notHere, settled: async () => undefined, prepare: notHere, draft: notHere, exportContent: notHere, peek: notHere,
     logs: { followLive: notHere, readFile: notHere },
     network: { addresses: () => [], peers: () => [], dial: notHere, publicAddress: () => false, send: notHere, fetchAd: notHere },
-    ads: () => [], askForAds: async () => undefined, share: { get: () => POLICY, set: notHere }, running: () => 0, storeUsage: () => ({ bytes: 0, quotaBytes: 0 }), stop: async () => undefined,
+    ads: () => [], askForAds: async () => undefined, share: { get: () => POLICY, set: notHere }, running: () => 0, containers: () => ({ engine: undefined, cards: [], problems: [], images: [] }), storeUsage: () => ({ bytes: 0, quotaBytes: 0 }), stop: async () => undefined,
     ...rooms
   }
 }

@@ -4,7 +4,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { mayReach } from '../../node/containers/network/addresses.ts'
 import { resolveByDns } from '../../node/containers/network/resolve.ts'
-import type { ContainerSettings } from '../../node/containers/settings.ts'
+import { TOOLS_DIR, type ContainerSettings } from '../../node/containers/settings.ts'
 import { echo, listen, openProxy, serveNames, type NameServer, type ProxyWorld } from '../helpers/container-proxy.ts'
 import { dropImage, makeImage, openContainers, testEngine, textOf } from '../helpers/engine.ts'
 
@@ -139,7 +139,7 @@ if (engine !== undefined) {
       rm -f /run/hearth/proxy.sock 2>/dev/null && echo removed
       kill -TERM -1 2>/dev/null; kill -HUP 0 2>/dev/null
       ask terminated good.example.org:${outside.port}
-      for p in /proc/[0-9]*; do case "$(tr '\\000' ' ' < $p/cmdline)" in */relay*) pid=\${p#/proc/};; esac; done
+      for p in /proc/[0-9]*; do case "$(tr '\\000' ' ' < $p/cmdline)" in '${TOOLS_DIR}/relay '*) pid=\${p#/proc/};; esac; done
       read -r line < /proc/$pid/stat; set -- \${line#*) }; echo "parent $2"
       kill -KILL $pid
       while kill -0 $pid 2>/dev/null; do :; done

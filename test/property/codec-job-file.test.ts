@@ -53,6 +53,8 @@ const jobFile = record({
   quorum: rare(integer({ min: 1, max: 4 })),
   adaptive: rare(boolean()),
   spotCheck: maybe(oneof(double({ min: 0, max: 1, noNaN: true }), constant('12.5 %'))),
+  compare: rare(record({ with: rare(constant(`cid:${CID_A}`)), verify: maybe(constant(`cid:${CID_A}`)), args: maybe(array(word, { maxLength: 2 })) })),
+  segments: rare(integer({ min: 1, max: 10_001 })),
   retries: maybe(integer({ min: 0, max: 64 })),
   priceCap: maybe(oneof(bigInt({ min: 0n, max: 10n ** 24n }).map((n) => `${n} wei`), constantFrom('0.015 ether', '3 gwei'))),
   select: maybe(constantFrom('weighted', 'cheapest', 'fastest', 'random')),
@@ -85,7 +87,7 @@ test('what is accepted keeps its meaning when written back, and becomes a docume
 
 test('whatever plain or odd value is given, checking ends in a job or in problems with hints, never in another error', () => {
   const odd = anything({ withBigInt: true, withDate: true, withMap: true, withSet: true, withTypedArray: true, withNullPrototype: true, withSparseArray: true })
-  const keys = constantFrom('module', 'args', 'env', 'inputs', 'map', 'resources', 'limits', 'placement', 'network', 'priceCap', 'name', 'replicas', 'outputs', 'spotCheck', 'engine')
+  const keys = constantFrom('module', 'args', 'env', 'inputs', 'map', 'resources', 'limits', 'placement', 'network', 'priceCap', 'name', 'replicas', 'outputs', 'spotCheck', 'engine', 'compare', 'segments')
   checkProperty(property(oneof(odd, dictionary(keys, odd)), (value) => {
     const check = checkJobSpec(value)
     if (!check.ok) for (const { message, hint } of check.problems) assert.ok(message.length > 0 && message.length < 400 && hint.length > 0)

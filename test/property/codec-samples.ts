@@ -45,6 +45,8 @@ const fullJob: JobDocument = {
 export const JOBS: JobDocument[] = [
   smallJob, fullJob,
   { ...smallJob, engine: { kind: 'container', image: { from: 'content', cid: CID_B, sizeBytes: 5000 } } },
+  { ...smallJob, compare: { by: 'program', module: CID_B, moduleBytes: 7, args: ['0.01'] }, segments: 10_000 },
+  { ...smallJob, compare: { by: 'verifier', module: CID_A, moduleBytes: 1, args: [] } },
   { ...smallJob, map: { kind: 'range', start: -5, end: 100, step: 7 } },
   { ...smallJob, map: { kind: 'list', items: ['a', 'b c', '\u{1f525}'] } }
 ]
@@ -63,7 +65,7 @@ const receipt: Receipt = {
   usage: { wallMs: 5, cpuMs: 4, peakMemoryBytes: 2 ** 20, fuel: 0 }, finalRoot: HASH
 }
 const lease = { agreement: HASH, task: 3, attempt: 1 }
-const leases = [{ task: 0, attempt: 0 }, { task: 9999, attempt: 2 }]
+const leases = [{ task: 0, attempt: 0 }, { task: 9999, attempt: 2, segment: 9999 }]
 
 const bidMessages: BidMessage[] = [{ kind: 'offer', offer }, { kind: 'bid', bid }, { kind: 'decline', decline }]
 const agreementMessages: AgreementMessage[] = [

@@ -264,4 +264,18 @@ test('accepted and won means covered: winners that wait never exceed the deposit
   assert.is(world.provider.winners.size, 3)
 })
 
+for (const code of ['E_TICKET_FIELD', 'E_TICKET_UNOFFERED', 'E_TICKET_SPENT', 'E_PAYER_FUNDS'] as const) {
+  test(`a ticket that a provider refuses with ${code} ${code === 'E_PAYER_FUNDS' ? 'is said again' : 'is not said again: there it would count as a flood'}`, () => {
+    const world = new PaymentWorld()
+    world.open()
+    world.deliver()
+    const [ticket] = world.mail.splice(0).flatMap(({ message }) => message.kind === 'ticket' ? [message] : [])
+    assert.ok(ticket !== undefined)
+    world.payer.step((turn) => { world.sender.ticketRefused(turn, { kind: 'ticket-refused', agreement: ticket.agreement, index: ticket.index, code, message: '' }) })
+    for (let i = 0; i < 20; i++) world.tick()
+    assert.is(world.mail.some(({ message }) => message.kind === 'ticket' && message.index === ticket.index), code === 'E_PAYER_FUNDS')
+    assert.is(world.sender.paused?.code, code)
+  })
+}
+
 test.run()

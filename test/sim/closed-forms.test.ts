@@ -97,7 +97,7 @@ class Booth {
   readonly #timers = new Timers()
   readonly #parts = { self: this.#self, timers: this.#timers, outbox: new Outbox(this.#timers), histories: new Histories(), guests: new Guests({ allow: [], coreMsADay: 0 }), post: { send: () => undefined, add: () => undefined, done: () => undefined, has: () => false } }
   readonly #deals = new Deals(this.#parts, new Paying(this.#parts, new Accounts(), undefined))
-  readonly #ballot = new Ballot(this.#parts, this.#deals, { changed: () => undefined, ended: () => undefined, caught: () => undefined })
+  readonly #ballot = new Ballot(this.#parts, this.#deals, { changed: () => undefined, ended: () => undefined, caught: () => undefined, broken: () => undefined })
   readonly #job = newJob({ v: 1, id: cidOf('booth'), document: documentOf(JOB, peerIdOf(0), 0), createdWallMs: 1_800_000_000_000, offerRound: 1, begun: true, state: { kind: 'running' } })
   readonly #random: Random
   readonly #phi: number
@@ -113,7 +113,7 @@ class Booth {
     const task: Task = { ...freshTask(0), quorum: m, spread: m }
     const receipts = new Map<Replica, Receipt>()
     while (task.state.kind === 'active') {
-      while (wantedReplicas(task) > 0) this.#lease(task, receipts)
+      while (wantedReplicas({}, task) > 0) this.#lease(task, receipts)
       for (const replica of [...task.replicas]) {
         const receipt = receipts.get(replica)!
         if (replica.state.kind === 'leased') this.#ballot.commit(this.#turn, this.#job, task, replica, commitHash(this.#hasher, receipt, this.#deals.get(replica.agreement)!.deal.agreement.providerAddress, ZERO_BYTES32))

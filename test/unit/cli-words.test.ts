@@ -132,6 +132,9 @@ const WRONG: [string[], string, RegExp?][] = [
   [['key', 'protect', '--new=wide.txt'], 'E_FILE_SIZE'],
   [['key', 'unprotect', '--new=short.txt'], 'E_OPTION_CLASH', /key protect/],
   [['key', 'unprotect', 'now'], 'E_ARGUMENT_EXTRA'],
+  [['images', 'sgin'], 'E_ARGUMENT_VALUE', /sign/],
+  [['images', 'sign'], 'E_ARGUMENT_MISSING', /archive/],
+  [['images', 'prune', 'x'], 'E_ARGUMENT_EXTRA'],
   [['help', 'jbo'], 'E_ARGUMENT_VALUE', /"job"/],
   [['help', 'E_NONSENSE'], 'E_ARGUMENT_VALUE']
 ]

@@ -41,11 +41,12 @@ test('nothing needs to be configured', async (context) => {
       relayClient: true, relayServer: false, dht: 'auto', local: false, maxConnections: 200
     },
     share: {
-      enabled: true, paused: false, cores: 4, memoryBytes: 4 * 2 ** 30, diskBytes: 10 * 2 ** 30, gpus: false, engines: ['wasm'], region: 'any', maxRunMs: 3_600_000, maxInputBytes: 4 * 2 ** 30, uploadBytesPerSecond: 0,
+      enabled: true, paused: false, cores: 4, memoryBytes: 4 * 2 ** 30, diskBytes: 10 * 2 ** 30, gpus: false, engines: ['wasm', 'container'], region: 'any', maxRunMs: 3_600_000, maxInputBytes: 4 * 2 ** 30, uploadBytesPerSecond: 0,
       images: config.share.images, imageSigners: [], denyImages: [], anyImage: false, containerNetwork: false, maxImageBytes: 8 * 2 ** 30,
       allow: [], deny: [], hours: [], onlyWhenIdle: false, busyPrograms: [], maxRequesterFaultShare: 0.5
     },
     store: { quotaBytes: 20 * 2 ** 30 },
+    containers: { quotaBytes: 20 * 2 ** 30, localRegistries: {} },
     requester: { bidWindowMs: 1000, maxProviders: 64, keepJobsMs: 2_592_000_000, providerSets: {} },
     payment: { mode: 'free', allow: [], quotaCoreMs: 360_000_000 },
     api: {},
@@ -223,7 +224,7 @@ test('several faults are one error that tells them all', async (context) => {
 
 test('every setting has a default in config/defaults.yaml, and nothing else stands there', async () => {
   const defaults = parseText(readFileSync(join(root, 'config', 'defaults.yaml'), 'utf8'), { name: 'defaults.yaml', format: 'yaml', prefix: 'E_CONFIG' })
-  const leaves = (value: unknown, path: string): string[] => typeof value === 'object' && value !== null && !Array.isArray(value) && path !== 'requester.providerSets'
+  const leaves = (value: unknown, path: string): string[] => typeof value === 'object' && value !== null && !Array.isArray(value) && !['requester.providerSets', 'containers.localRegistries'].includes(path)
     ? Object.entries(value).flatMap(([key, child]) => leaves(child, path === '' ? key : `${path}.${key}`))
     : [path]
   assert.equal(leaves(defaults, '').sort(), (await configReference()).map(({ key }) => key).sort())

@@ -1,6 +1,7 @@
 /** The proxy of a container over its socket, as a hostile job would use it: what is not a CONNECT to a declared domain's public address is refused, counted and told. */
 import { randomBytes } from 'node:crypto'
-import { access, lstat, mkdir, readdir } from 'node:fs/promises'
+import { once } from 'node:events'
+import { lstat, mkdir, readdir } from 'node:fs/promises'
 import type { Socket } from 'node:net'
 import { dirname } from 'node:path'
 import { test } from 'uvu'
@@ -49,6 +50,23 @@ test('a half that is closed leaves the other open', async () => {
   await client.until(ESTABLISHED)
   client.socket.end('all of it')
   assert.is(await client.closed(), `${ESTABLISHED}heard all of it`)
+})
+
+test('a server that has said all still hears the job', async () => {
+  const { promise: heard, resolve: onHeard } = Promise.withResolvers<string>()
+  await using server = await listen((socket) => {
+    let got = ''
+    socket.on('data', (chunk: Buffer) => { got += chunk.toString() })
+    socket.on('end', () => { onHeard(got) })
+    socket.end('that is all')
+  })
+  await using world = await openProxy({ allow: allowPort(server.port) })
+  const client = new RawClient(world.proxy.socketPath, true)
+  client.socket.write(connectTo(`${REACHABLE}:${server.port}`))
+  await client.until('that is all')
+  if (!client.socket.readableEnded) await once(client.socket, 'end')
+  client.socket.end('thank you')
+  assert.is(await heard, 'thank you')
 })
 
 test('what a server sends goes no faster than the job reads it', async () => {
@@ -185,6 +203,7 @@ test('name servers that do not answer are not waited for when the run ends', asy
   await isAsked
   ending.abort()
   assert.equal(await found, [])
+  assert.equal(names.asked, ['slow.example.org'], 'it was asked again after the run had ended')
 })
 
 test('a name without an answer and a server that refuses are told apart', async () => {
@@ -254,6 +273,26 @@ test('at the byte limit every tunnel ends, the run is told once, and no byte mor
   assert.is(answerOf(await ask(world.proxy, connectTo(`${REACHABLE}:${server.port}`))), 'E_NET_BYTES')
   assert.equal(world.refusals.filter(({ target }) => target === '').map(({ code }) => code), ['E_NET_BYTES'])
   assert.is(server.seen(), 2)
+})
+
+test('a download ends at the limit, and an upload sends the server no byte beyond it', async () => {
+  const maxBytes = 100_000
+  let got = 0
+  const { promise: ended, resolve: onEnded } = Promise.withResolvers<void>()
+  await using source = await listen((socket) => { socket.resume().write(Buffer.alloc(4 * maxBytes)) })
+  await using sink = await listen((socket) => { socket.on('data', (chunk: Buffer) => { got += chunk.length }).on('end', () => { socket.end() }).on('close', () => { onEnded() }) })
+  for (const { port } of [source, sink]) {
+    await using world = await openProxy({ allow: allowPort(port), maxBytes })
+    const client = new RawClient(world.proxy.socketPath)
+    client.socket.write(`${connectTo(`${REACHABLE}:${port}`)}some`)
+    if (port === sink.port) client.socket.write(randomBytes(4 * maxBytes))
+    await client.closed()
+    assert.ok(client.text.length <= maxBytes + ESTABLISHED.length)
+    const { sentBytes, receivedBytes, isSpent } = world.proxy.usage()
+    assert.equal([sentBytes + receivedBytes, isSpent], [maxBytes, true])
+  }
+  await ended
+  assert.ok(got > 0 && got <= maxBytes, `${got} bytes came`)
 })
 
 test('exactly the agreed bytes pass', async () => {
@@ -339,9 +378,10 @@ test('a job gone before its server answers leaves no connection behind', async (
 test('closing ends tunnels, names that are looked up and the folder', async () => {
   await using server = await listen(echo)
   const { promise: isAsked, resolve: onAsked } = Promise.withResolvers<void>()
+  const { promise: isAborted, resolve: onAborted } = Promise.withResolvers<void>()
   await using world = await openProxy({
     allow: [...allowPort(server.port), 'slow.example.org'],
-    seams: { resolve: (host, signal) => host === REACHABLE ? Promise.resolve(['127.0.0.1']) : new Promise((resolve) => { onAsked(); signal.addEventListener('abort', () => { resolve([]) }) }) }
+    seams: { resolve: (host, signal) => host === REACHABLE ? Promise.resolve(['127.0.0.1']) : new Promise((resolve) => { onAsked(); signal.addEventListener('abort', () => { onAborted(); resolve([]) }) }) }
   })
   const tunnel = new RawClient(world.proxy.socketPath)
   tunnel.socket.write(connectTo(`${REACHABLE}:${server.port}`))
@@ -352,7 +392,8 @@ test('closing ends tunnels, names that are looked up and the folder', async () =
   await world.proxy.close()
   assert.is(await tunnel.closed(), ESTABLISHED)
   assert.is(await waiting.closed(), '')
-  await access(world.proxy.socketPath).then(() => assert.unreachable('the socket is still there'), () => undefined)
+  await isAborted
+  assert.equal(await readdir(world.parentDir), [])
   await world.proxy.close()
 })
 

@@ -122,15 +122,25 @@ for (const kind of KINDS) {
     }
   })
 
-  live(`${arch}: a job that does not read stops only its own connection`, async () => {
-    await using relay = await start(kind, (socket) => { socket.once('data', (chunk: Buffer) => { if (chunk.toString() === 'flood') socket.write(Buffer.alloc(2 ** 25)); else socket.end(chunk) }) })
+  live(`${arch}: a job that does not read stops only its own connection, and loses nothing`, async () => {
+    const flood = randomBytes(2 ** 23)
+    await using relay = await start(kind, (socket) => { socket.once('data', (chunk: Buffer) => { socket.end(chunk.toString() === 'flood' ? flood : chunk) }) })
     const stuck = dialRelay(relay.port)
-    stuck.write('flood')
+    stuck.end('flood')
     await once(stuck, 'readable')
     const other = dialRelay(relay.port)
     other.end('hello')
     assert.is((await collect(other)).toString(), 'hello')
-    stuck.destroy()
+    assert.ok((await collect(stuck)).equals(flood))
+  })
+
+  live(`${arch}: an answer to a request that was not read to its end arrives`, async () => {
+    await using relay = await start(kind, (socket) => { socket.once('data', () => { socket.end('refused', () => { socket.destroy() }) }) })
+    for (let n = 0; n < 20; n++) {
+      const socket = dialRelay(relay.port)
+      socket.write(Buffer.alloc(2 ** 20))
+      assert.is((await collect(socket)).toString(), 'refused')
+    }
   })
 
   live(`${arch}: 1000 connections are served in turn, and none is left over`, async () => {

@@ -46,6 +46,7 @@ const DECISIONS: [string, string][] = [
   ['example.0x7f:443', 'E_NET_LITERAL'],
   ['127.0.0.1.:443', 'E_NET_LITERAL'],
   ['１２７.0.0.1:443', 'E_NET_LITERAL'],
+  ['１２７．０．０．１:443', 'E_NET_LITERAL'],
   ['[::1]:443', 'E_NET_LITERAL'],
   ['[::ffff:127.0.0.1]:443', 'E_NET_LITERAL'],
   ['[fe80::1%eth0]:443', 'E_NET_LITERAL'],

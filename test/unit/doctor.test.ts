@@ -7,16 +7,20 @@ import { doctor } from '../../node/service/doctor.ts'
 import { PARAMS } from '../../src/params.ts'
 import { GIB } from '../../src/units.ts'
 import type { Check } from '../../node/api/contract.ts'
+import type { EngineStatus } from '../../node/containers/container-sandbox.ts'
 import type { DoctorView } from '../../node/service/doctor.ts'
 
 const s = (seconds: number): number => seconds * 1000
 const clocks = (...seconds: number[]): { peer: string, ms: number }[] => seconds.map((second, i) => ({ peer: `peer${i}`, ms: s(second) }))
 
+const READY: EngineStatus = { kind: 'ready', name: 'Docker Engine', version: '28.2.2', isRootless: true, socketPath: '', cores: 4, memoryBytes: 8 * GIB, warnings: [] }
+const none: DoctorView['containers'] = { engine: undefined, cards: [], problems: [], images: [] }
+
 function view(change: Partial<DoctorView> = {}): DoctorView {
   return {
     dataDir: tmpdir(), platform: 'linux', addresses: ['/ip4/192.168.1.20/tcp/4150'], publicAddress: true, peers: 2,
     look: { aheadMs: clocks(0, 0), asked: 2, lending: 2, open: 1 },
-    sharing: true, closed: undefined, engines: [{ name: 'wasm', ok: true, detail: 'ready' }],
+    sharing: true, closed: undefined, containers: { engine: READY, cards: [], problems: [], images: [] },
     memoryBytes: { lent: GIB, free: 4 * GIB }, storeUsage: { bytes: 0, quotaBytes: GIB }, ...change
   }
 }
@@ -73,7 +77,10 @@ test('every finding says what to do', async () => {
     { addresses: [] }, { peers: 0 }, { publicAddress: false }, { memoryBytes: { lent: 8 * GIB, free: GIB } }, { storeUsage: { bytes: GIB, quotaBytes: GIB } },
     { look: { aheadMs: [], asked: 2, lending: 0, open: 0 } }, { look: { aheadMs: [], asked: 2, lending: 2, open: 0 } },
     { closed: { code: 'E_HOST_PAUSED', message: 'is paused by its owner' } }, { closed: { code: 'E_HOST_HOURS', message: 'is outside its hours' } },
-    { engines: [{ name: 'gpu', ok: false, detail: 'the driver does not answer' }] }
+    { containers: { ...none, engine: { kind: 'none', reason: 'no container engine answers on this host', hint: 'Install Docker and start it' } } },
+    { containers: { ...none, engine: { kind: 'unfit', name: 'Docker Engine', version: '17.03', socketPath: '', faults: ['no seccomp'], hint: 'A current engine has all of it' } } },
+    { containers: { ...none, engine: { ...READY, warnings: ['runc 1.1.5 has a known hole'] } } },
+    { containers: { ...none, engine: READY, problems: [{ code: 'E_GPU_TOOLKIT', vendor: 'nvidia', message: 'RTX 3060 is there, but the toolkit is missing', hint: 'Install nvidia-container-toolkit' }] } }
   ]
   for (const change of sick) {
     const bad = (await doctor(view(change))).filter(({ state }) => state !== 'ok')

@@ -79,6 +79,12 @@ const BAD: readonly Bad[] = [
   [{ ...wasm, limits: { run: '31 d' } }, 'E_JOB_RANGE', /"31 d" is more than 30 d/, /or less/],
   [{ ...wasm, limits: { log: '1 GiB' } }, 'E_JOB_RANGE', /more than 16 MiB/, /or less/],
   [{ ...wasm, replicas: 17 }, 'E_JOB_RANGE', /replicas: 17/, /from 1 to 16/],
+  [{ ...wasm, compare: {} }, 'E_JOB_MISSING', /compare names no program/, /with/],
+  [{ ...wasm, compare: 'a.wasm' }, 'E_JOB_TYPE', /compare must be keys and values/, /key: value/],
+  [{ ...wasm, compare: { with: 'a.wasm', verify: 'b.wasm' } }, 'E_JOB_CONFLICT', /with and verify/, /one/],
+  [{ ...wasm, tolerance: 'a.wasm' }, 'E_JOB_KEY', /tolerance/, /compare\.with/],
+  [{ ...wasm, compare: { verify: 'b.wasm' }, segments: 4 }, 'E_JOB_CONFLICT', /segments is given/, /one of the two/],
+  [{ ...wasm, segments: 1 }, 'E_JOB_RANGE', /segments: 1/, /from 2 to 10000/],
   [{ ...wasm, retries: -1 }, 'E_JOB_RANGE', /retries: -1/, /from 0 to 64/],
   [{ ...wasm, spotCheck: 5 }, 'E_JOB_RANGE', /spotCheck: 5/, /"5 %"/],
   [{ ...wasm, map: { range: [0, 0] } }, 'E_JOB_RANGE', /from 0 to 0 is empty/, /above the first/],
@@ -222,7 +228,7 @@ test('every example in the reference is accepted where it is said to stand', () 
     if (key === 'placement.hardware' || key === 'placement.hardware.gpuVendors') spec['resources'] = { gpu: {} }
     let at = spec
     const parts = key.split('.')
-    for (const part of parts.slice(0, -1)) at = (at[part] = { ...(at[part] as object | undefined), ...(part === 'network' ? { allow: [] } : {}) })
+    for (const part of parts.slice(0, -1)) at = (at[part] = { ...(at[part] as object | undefined), ...(part === 'network' ? { allow: [] } : key === 'compare.args' ? { with: 'a.wasm' } : {}) })
     at[parts.at(-1)!] = value.value
     const check = checkJobSpec(spec)
     assert.ok(check.ok, `${key}: ${example}: ${check.ok ? '' : check.problems[0]?.message}`)

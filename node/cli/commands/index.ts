@@ -8,6 +8,7 @@ import { earningsCommand } from './earnings.ts'
 import { estimateCommand } from './estimate.ts'
 import { bondCommand, fundCommand } from './fund.ts'
 import { helpCommand } from './help.ts'
+import { imagesCommand } from './images.ts'
 import { jobCommand } from './job.ts'
 import { jobsCommand } from './jobs.ts'
 import { logsCommand } from './logs.ts'
@@ -33,7 +34,7 @@ import type { Place } from '../help.ts'
 const NODE_COMMANDS: readonly Command[] = [
   submitCommand, runCommand, estimateCommand, jobsCommand, jobCommand, watchCommand, logsCommand, whyCommand, resultsCommand, cancelCommand,
   peersCommand, adsCommand, dialCommand, rateCommand,
-  shareCommand, pauseCommand, resumeCommand,
+  shareCommand, imagesCommand, pauseCommand, resumeCommand,
   walletCommand, fundCommand, bondCommand, withdrawCommand, ticketsCommand, earningsCommand, priceCommand, capsCommand, billCommand,
   statusCommand, doctorCommand, stopCommand
 ]

@@ -36,6 +36,7 @@ export const ERROR_FAMILIES: readonly ErrorFamily[] = [
   { prefix: 'E_NO_PROVIDER', means: 'Nobody took the job in time: `why JOB` names what kept them away' },
   { prefix: 'E_NO_RE', means: 'There is no result: none is agreed on yet, or the job ended without one' },
   { prefix: 'E_RESULT_', means: 'A result differed from those that others gave, or could not be fetched any more' },
+  { prefix: 'E_COMPARE', means: 'The program that a job names to compare or verify its results does not work, or is content with none: try it by hand' },
   { prefix: 'E_REVEAL_', means: 'A provider showed another result than the one it had committed to' },
   { prefix: 'E_TASK', means: 'A task of the job: there is no such task, or tasks ended badly' },
   { prefix: 'E_ATTEMPTS', means: 'A task was tried as often as the job allows (`retries`)' },

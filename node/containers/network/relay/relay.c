@@ -92,8 +92,8 @@ struct sockaddr_in { u16 family; u16 port; u32 address; u8 zero[8]; };
 struct sockaddr_un { u16 family; char path[108]; };
 struct pollfd { int fd; short events; short revents; };
 
-/* One way of a pair: what was read from one end and not yet written to the other. */
-struct way { u32 start, end; u8 is_ended, is_shut; };
+/* One way of a pair: what was read from one end and not yet written to the other. Deaf: the other end takes no more. */
+struct way { u32 start, end; u8 is_ended, is_deaf, is_shut; };
 /* fds[0] is the job's end, fds[1] the proxy's; ways[n] leads from fds[n] to fds[1 - n]. fds[0] is -1 for a free place. */
 struct pair { int fds[2]; struct way ways[2]; };
 
@@ -169,25 +169,26 @@ static int is_later(long result) {
   return result == -EAGAIN || result == -EINTR;
 }
 
-/* Moves what can be moved one way. 0 when the pair is broken. */
-static int move(struct pair *pair, int n, u8 *buffer, int can_read, int can_write) {
+/*
+ * Moves what can be moved one way. An end that breaks ends only that way: a proxy that refuses has answered and closed before
+ * it read all, and a connection that was closed here with something unread would take that answer from the job.
+ */
+static void move(struct pair *pair, int n, u8 *buffer, int can_read, int can_write) {
   struct way *way = &pair->ways[n];
   if (can_read && !way->is_ended && way->start == way->end) {
     long got = CALL3(READ, pair->fds[n], buffer, BUFFER_BYTES);
-    if (got < 0 && !is_later(got)) return 0;
-    if (got == 0) way->is_ended = 1;
-    if (got > 0) { way->start = 0; way->end = (u32)got; can_write = 1; }
+    if (got == 0 || (got < 0 && !is_later(got))) way->is_ended = 1;
+    if (got > 0) { way->start = 0; way->end = way->is_deaf ? 0 : (u32)got; can_write = 1; }
   }
   if (can_write && way->start < way->end) {
     long put = CALL3(WRITE, pair->fds[1 - n], buffer + way->start, way->end - way->start);
-    if (put < 0 && !is_later(put)) return 0;
     if (put > 0) way->start += (u32)put;
+    if (put < 0 && !is_later(put)) { way->is_deaf = 1; way->start = way->end; }
   }
   if (way->is_ended && !way->is_shut && way->start == way->end) {
-    if (CALL2(SHUTDOWN, pair->fds[1 - n], SHUT_WR) < 0) return 0;
+    CALL2(SHUTDOWN, pair->fds[1 - n], SHUT_WR);
     way->is_shut = 1;
   }
-  return 1;
 }
 
 /* An end of which nothing is wanted is left out: a hang-up on it would wake the poll for ever. */
@@ -220,8 +221,9 @@ __attribute__((noreturn)) static void serve(int listener) {
       /* a hang-up or an error shows in what read or write then answers */
       int reads[2] = { ends[0].fd >= 0 && (ends[0].revents & ~POLLOUT), ends[1].fd >= 0 && (ends[1].revents & ~POLLOUT) };
       int writes[2] = { ends[1].fd >= 0 && (ends[1].revents & ~POLLIN), ends[0].fd >= 0 && (ends[0].revents & ~POLLIN) };
-      if (!move(pair, 0, buffers[n][0], reads[0], writes[0]) || !move(pair, 1, buffers[n][1], reads[1], writes[1])) close_pair(pair);
-      else if (pair->ways[0].is_shut && pair->ways[1].is_shut) close_pair(pair);
+      move(pair, 0, buffers[n][0], reads[0], writes[0]);
+      move(pair, 1, buffers[n][1], reads[1], writes[1]);
+      if (pair->ways[0].is_shut && pair->ways[1].is_shut) close_pair(pair);
     }
     if (polled[0].revents) take(listener);
   }
