@@ -249,7 +249,7 @@ if (engine !== undefined) {
     const state = async (): Promise<string> => (await engine.inspect(container?.Id ?? '')).State.Status
     while (await state() !== 'paused') await new Promise(setImmediate)
     // longer than its time
-    await new Promise((resolve) => { setTimeout(resolve, 2600) })
+    assert.is(verdict(await bench.sh('sleep 2.6')), 0)
     assert.is(await state(), 'paused')
     bench.sandbox.suspend(true)
     bench.sandbox.hold('held', false)
