@@ -54,7 +54,7 @@ import { Comparer } from './work/compare.ts'
 import { InlineResults } from './work/inline-results.ts'
 import { LogHub } from './work/log-hub.ts'
 import { ContainerEngine } from './work/container-engine.ts'
-import { lyingEngine } from './work/misbehave.ts'
+import { behaving } from './work/misbehave.ts'
 import { openWasmEngine } from './work/wasm-engine.ts'
 import { fetchExactly, openTransfer } from './work/transfer.ts'
 import type { OpenTransfer } from './work/transfer.ts'
@@ -108,7 +108,6 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   const secretProtocol = new SecretProtocol({ network: network.streams, source: async (from, request) => await jobSecrets.give(peer, from, request), onRefused: (from, refusal) => { network.report(from, refusal) } })
   await secretProtocol.start()
   const wasm = await openWasmEngine({ dir: join(dataDir, 'sandbox'), maxRuns: Math.floor(share.get().cores) })
-  const isLiar = options.env['TEST_HEARTH_MISBEHAVE'] === 'lie'
   const logs = new LogHub()
   const inline = new InlineResults(content)
   const notices = new Notices(store)
@@ -124,7 +123,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     onChange: (what) => { dispatch({ kind: 'share', ...lent(share.get(), what) }) }
   })
   const lends = (): void => { dispatch({ kind: 'share', ...lent(share.get(), containers) }) }
-  const worker = new Worker({ dir: join(dataDir, 'work'), content, fetch: transfer.fetch, engines: isLiar ? { wasm: lyingEngine(wasm), container: lyingEngine(containers) } : { wasm, container: containers }, logs, dispatch })
+  const worker = new Worker({ dir: join(dataDir, 'work'), content, fetch: transfer.fetch, engines: behaving({ wasm, container: containers }, options.env['TEST_HEARTH_MISBEHAVE']), logs, dispatch })
   const monitor = new HostMonitor({ dir: dataDir, policy: () => share.get(), onChange: (host) => { dispatch({ kind: 'host', host }) } })
   const seen = (found: FoundAd): void => {
     ads.add(found.ad, found.latencyMs, Date.now())

@@ -8,7 +8,7 @@ import type { ContainerSpec } from './container-spec.ts'
 import { EngineError, type EngineClient, type InspectedImage } from './engine-client.ts'
 import { fillInputs } from './engine-volumes.ts'
 import { encodeOrders, FrameFault, FrameParser, MarkFinder, newMark, type Frame } from './init-protocol.ts'
-import { DRAIN_DEADLINE_MS, PING_INTERVAL_MS } from './limits.ts'
+import { DRAIN_DEADLINE_MS, FILL_BYTES_PER_SECOND, MISSED_PINGS, PING_INTERVAL_MS } from './limits.ts'
 import type { Leftovers } from './reaper.ts'
 import { RunClock } from './run-clock.ts'
 import { commandOf, containerMemoryBytes, containerSettings, labelsOf, type ContainerSettings, type EngineTraits, type RunIdentity } from './settings.ts'
@@ -198,7 +198,7 @@ export class ContainerRun {
       const started = this.#start(id)
       this.#clock.start(started)
       await started
-      const watch = setInterval(() => { engine.ping().catch((err: unknown) => { this.#abstainFor(err) }) }, PING_INTERVAL_MS)
+      const watch = this.#watchEngine()
       let drain: NodeJS.Timeout | undefined
       try {
         // a container that has ended has little left to say; should its streams hang, the engine is at fault
@@ -214,6 +214,14 @@ export class ContainerRun {
       stream.destroy()
       this.#ends.abort()
     }
+  }
+
+  /** A dead engine breaks the streams; a stuck one only stops answering. One late answer may be a busy disk. */
+  #watchEngine(): NodeJS.Timeout {
+    let missed = 0
+    return setInterval(() => {
+      this.#context.engine.ping().then(() => { missed = 0 }, (err: unknown) => { if (++missed >= MISSED_PINGS) this.#abstainFor(err) })
+    }, PING_INTERVAL_MS)
   }
 
   #aborted(): Promise<void> {
@@ -241,6 +249,7 @@ export class ContainerRun {
     let reported = ''
     let usageText: Buffer[] = []
     let end: bigint | undefined
+    let collecting: NodeJS.Timeout | undefined
     const settleUsage = (): void => {
       if (reported !== '') readUsage(this.#usage, reported, Buffer.concat(usageText).toString('latin1'))
       reported = ''
@@ -270,10 +279,15 @@ export class ContainerRun {
           if (after.length > 0 && piece.stream === 1) answer.push(after)
         }
         this.#keep(fresh)
+        if (finders[1].found && collecting === undefined) {
+          this.#clock.finish()
+          collecting = setTimeout(() => { this.abstain('E_CONTAINER_TIME', 'the outputs could not be collected in time') }, DRAIN_DEADLINE_MS + this.#spec.limits.outBytes / FILL_BYTES_PER_SECOND * 1000)
+        }
         for (const part of answer) await parser.push(part)
         if (parser.ended && finders[2].found) break
       }
     } finally {
+      clearTimeout(collecting)
       // without a mark what was held back is the job's
       this.#keep({ 1: [finders[1].rest()], 2: [finders[2].rest()] })
     }

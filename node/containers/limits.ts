@@ -15,6 +15,8 @@ export const FILL_BYTES_PER_SECOND = 4 * MIB
 export const PING_DEADLINE_MS = 2 * SECOND_MS
 /** A running engine is asked this often whether it lives: a connection to a dead one breaks at once, to a stuck one never. */
 export const PING_INTERVAL_MS = 10 * SECOND_MS
+/** So many in a row without an answer mean that the engine is stuck. */
+export const MISSED_PINGS = 2
 /** After a container has ended its streams are drained; longer than this means that the engine holds them. */
 export const DRAIN_DEADLINE_MS = 30 * SECOND_MS
 

@@ -58,6 +58,14 @@ export class RunClock {
     this.#apply()
   }
 
+  /** The job has ended, the container has not: its time is over, and nothing may hold it from telling. */
+  finish(): void {
+    if (this.#state !== 'running') return
+    this.#rest()
+    this.#state = 'stopped'
+    if (this.#paused) this.#changing = this.#changing.then(async () => { await this.#options.pause(false) }).catch(() => undefined)
+  }
+
   /** The run is over; resolves when the container is left alone. */
   async stop(): Promise<void> {
     this.#rest()

@@ -7,6 +7,7 @@ import type { JobSpec } from '../../src/job/spec.ts'
 import type { Source } from '../../src/job/spec-fields.ts'
 import { PARAMS } from '../../src/params.ts'
 import { formatSize } from '../../src/units.ts'
+import { NetworkRules } from '../containers/network/rules.ts'
 import { nativeHasher } from '../keys/native-hasher.ts'
 import { importAll } from './import-all.ts'
 import type { ImportProgress, JobStore } from './import-all.ts'
@@ -71,6 +72,8 @@ export async function inspectJob(request: ResolveRequest): Promise<JobDraft> {
 }
 
 async function inspect(request: ResolveRequest): Promise<{ draft: JobDocument, parts: Parts, placement: JobDocument['placement'] }> {
+  const { engine } = request.spec
+  if (engine.kind === 'container' && engine.network !== undefined) NetworkRules.parse(engine.network.allow)
   const placement = resolvePlacement(request.spec.placement, request.providerSets ?? {})
   const parts = await findParts(request)
   checkParts(parts)

@@ -55,6 +55,9 @@ export interface RunUsage {
   /** Written by the program, before the cap. */
   stdoutBytes: number
   stderrBytes: number
+  /** Over a declared network. */
+  receivedBytes?: number
+  sentBytes?: number
 }
 
 /**

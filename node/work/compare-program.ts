@@ -19,7 +19,7 @@ const MAX_WORDS = 120
 export type Answer = { kind: 'yes' } | { kind: 'no' } | { kind: 'fault', message: string }
 
 /** Codes of the sandbox that say nothing about the program or what it was given. */
-const OURS: ReadonlySet<string> = new Set(['E_SANDBOX_SUPERVISOR', 'E_SANDBOX_CLOSED', 'E_SANDBOX_START', 'E_SANDBOX_BUSY', 'E_SANDBOX_DISK', 'E_SANDBOX_CANCELLED'])
+const OURS: ReadonlySet<string> = new Set(['E_SANDBOX_SUPERVISOR', 'E_SANDBOX_CLOSED', 'E_SANDBOX_START', 'E_SANDBOX_BUSY', 'E_SANDBOX_DISK', 'E_SANDBOX_INPUT', 'E_SANDBOX_CANCELLED'])
 
 /**
  * Runs a job's comparator or verifier, a program of the job's author, in a sandbox of its own: the owner's wishes for lent work, and
@@ -37,11 +37,11 @@ export class ComparePrograms {
   }
 
   /** Throws what is this computer's own trouble. */
-  async ask(program: { compare: Compare, modulePath: string }, document: JobDocument, inputs: RunInput[], signal: AbortSignal): Promise<Answer> {
+  async ask(program: { by: Compare['by'], args: string[], modulePath: string }, document: JobDocument, inputs: RunInput[], signal: AbortSignal): Promise<Answer> {
     const sandbox = await (this.#sandbox ??= WasmSandbox.open({ dir: this.#dir, maxRuns: this.#maxRuns }))
     let said = ''
     const spec = {
-      runId: `compare-${++this.#runs}`, modulePath: program.modulePath, args: [program.compare.by, ...program.compare.args], env: {}, inputs,
+      runId: `compare-${++this.#runs}`, modulePath: program.modulePath, args: [program.by, ...program.args], env: {}, inputs,
       limits: { memoryBytes: MEMORY_BYTES, outBytes: SCRATCH_BYTES, outFiles: SCRATCH_FILES, logBytes: LOG_BYTES, wallMs: RUN_MS },
       // the same results give the same answer
       seed: createHash('sha256').update('hearth:compare:1').digest(), baseTimeMs: document.createdWallMs

@@ -2,7 +2,7 @@ import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { EffectOf, Shown } from '../../src/core/effect.ts'
 import type { Comparison, PeerEvent } from '../../src/core/event.ts'
-import { segmentPath, taskPlan } from '../../src/documents/job.ts'
+import { compareArgs, segmentPath, taskPlan } from '../../src/documents/job.ts'
 import type { Compare, JobDocument } from '../../src/documents/job.ts'
 import { HearthError, toErrorShape } from '../../src/errors.ts'
 import { KIB, SECOND_MS } from '../../src/units.ts'
@@ -112,7 +112,7 @@ export class Comparer {
     try {
       const sides: Side[] = []
       for (const one of [fresh, ...against]) sides.push(await this.#bring(one, document, owner, signal))
-      return await new Comparing(this.#options.content, this.#programs, document, dir, signal).decide(effect, sides)
+      return await new Comparing(this.#options.content, this.#programs, effect, dir, signal).decide(effect, sides)
     } finally {
       for (const { content } of [fresh, ...against]) await this.#options.content.unpin(content, owner)
       await rm(dir, { recursive: true, force: true })
@@ -143,22 +143,24 @@ class Comparing {
   readonly #content: ContentPort
   readonly #programs: ComparePrograms
   readonly #document: JobDocument
+  readonly #task: number
   readonly #dir: string
   readonly #signal: AbortSignal
   #module: Promise<string> | undefined
 
-  constructor(content: ContentPort, programs: ComparePrograms, document: JobDocument, dir: string, signal: AbortSignal) {
+  constructor(content: ContentPort, programs: ComparePrograms, { document, task }: EffectOf<'compare'>, dir: string, signal: AbortSignal) {
     this.#content = content
     this.#programs = programs
     this.#document = document
+    this.#task = task
     this.#dir = dir
     this.#signal = signal
   }
 
-  async decide({ task, fresh: { segment } }: EffectOf<'compare'>, [fresh, ...against]: Side[]): Promise<Comparison> {
+  async decide({ fresh: { segment } }: EffectOf<'compare'>, [fresh, ...against]: Side[]): Promise<Comparison> {
     const { compare, segments } = this.#document
     if (fresh === undefined) throw new HearthError('E_INVARIANT', 'nothing was to be compared')
-    if (compare?.by === 'verifier') return await this.#verify(compare, fresh, task)
+    if (compare?.by === 'verifier') return await this.#verify(compare, fresh)
     for (const other of against) {
       const answer = await this.#same(fresh, other, segment)
       if (answer.kind === 'yes') return { kind: 'same', as: other.opinion }
@@ -169,8 +171,8 @@ class Comparing {
     return await this.#firstDifference(fresh, first, segments)
   }
 
-  async #verify(compare: Compare, result: Side, task: number): Promise<Comparison> {
-    const inputs = (await this.#filesOf(result, 'result')).concat(await this.#taskInputs(task))
+  async #verify(compare: Compare, result: Side): Promise<Comparison> {
+    const inputs = (await this.#filesOf(result, 'result')).concat(await this.#taskInputs())
     const answer = await this.#ask(compare, inputs)
     return answer.kind === 'fault' ? { kind: 'unsure', message: answer.message } : { kind: answer.kind === 'yes' ? 'right' : 'wrong' }
   }
@@ -207,7 +209,7 @@ class Comparing {
 
   async #ask(compare: Compare, inputs: RunInput[]): Promise<Answer> {
     this.#module ??= this.#export(compare.module, 'module.wasm')
-    return await this.#programs.ask({ compare, modulePath: await this.#module }, this.#document, inputs, this.#signal)
+    return await this.#programs.ask({ by: compare.by, args: compareArgs(this.#document, this.#task), modulePath: await this.#module }, this.#document, inputs, this.#signal)
   }
 
   async #filesOf(side: Side, place: string, segment?: number): Promise<RunInput[]> {
@@ -216,9 +218,9 @@ class Comparing {
     return side.files.filter((file) => segment === undefined || isIn(file.path, segment)).map((file) => ({ path: `${place}/${file.path}`, hostPath: join(path, file.path), sizeBytes: file.sizeBytes }))
   }
 
-  async #taskInputs(task: number): Promise<RunInput[]> {
+  async #taskInputs(): Promise<RunInput[]> {
     const found: RunInput[] = []
-    for (const [i, { path, cid, kind }] of taskPlan(this.#document, task).inputs.entries()) {
+    for (const [i, { path, cid, kind }] of taskPlan(this.#document, this.#task).inputs.entries()) {
       const hostPath = await this.#export(cid, `input-${i}`)
       for (const file of await this.#content.list(cid)) found.push({ path: kind === 'file' ? `inputs/${path}` : `inputs/${path}/${file.path}`, hostPath: kind === 'file' ? hostPath : join(hostPath, file.path), sizeBytes: file.sizeBytes })
     }

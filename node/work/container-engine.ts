@@ -1,4 +1,4 @@
-import { mkdir } from 'node:fs/promises'
+import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import type { LeaseId } from '../../src/core/event.ts'
 import { DEFAULT_IMAGE } from '../../src/documents/image.ts'
@@ -54,6 +54,8 @@ export interface ContainerEngineOptions {
   askSecrets: (requester: string, lease: LeaseId, signal: AbortSignal) => Promise<readonly Secret[]>
   /** The cards that an agreement holds in the core, by description. */
   cardsOf: (agreement: string) => GpuCard[]
+  /** Of this host as others see it, such as the router's public side: no job reaches them. */
+  ownAddresses: () => readonly string[]
   /** What this host can run has changed: an engine came or went, cards were found or taken. */
   onChange: (what: Pick<ContainerEngine, 'isReady' | 'cards'>) => void
 }
@@ -97,8 +99,10 @@ export class ContainerEngine implements Engine {
   }
 
   static async open(options: ContainerEngineOptions): Promise<ContainerEngine> {
-    await mkdir(options.dir, { recursive: true, mode: 0o700 })
     const engine = new ContainerEngine(options)
+    // sockets of an earlier life
+    await rm(engine.#netDir, { recursive: true, force: true })
+    await mkdir(engine.#netDir, { recursive: true, mode: 0o700 })
     await engine.look()
     engine.#timers.push(setInterval(() => { engine.look().catch(() => undefined) }, LOOK_AGAIN_MS).unref())
     engine.#timers.push(setInterval(() => { engine.#lookAtCards().catch(() => undefined) }, CARDS_LOOK_MS).unref())
@@ -134,7 +138,7 @@ export class ContainerEngine implements Engine {
     this.#stops.set(task.runId, (error) => { stop.abort(error) })
     const undo: Undo[] = [() => { this.#stops.delete(task.runId) }]
     try {
-      const spec = await this.#specOf(task, { ...watch, signal }, undo)
+      const { spec, proxy } = await this.#prepare(task, { ...watch, signal }, undo)
       watch.onStart()
       const sandbox = this.#here()
       const result = await sandbox.run(spec, {
@@ -143,6 +147,8 @@ export class ContainerEngine implements Engine {
         onProgress: (fraction) => { watch.onProgress(fraction) }
       })
       stop.signal.throwIfAborted()
+      const traffic = proxy?.usage()
+      if (traffic !== undefined) Object.assign(result.outcome.usage, { receivedBytes: traffic.receivedBytes, sentBytes: traffic.sentBytes })
       return result
     } finally {
       for (const step of undo.reverse()) await step()
@@ -183,6 +189,10 @@ export class ContainerEngine implements Engine {
     this.#tell()
   }
 
+  get #netDir(): string {
+    return join(this.#options.dir, 'net')
+  }
+
   get #name(): string {
     const status = this.#sandbox?.status()
     return status === undefined || status.kind === 'none' ? '' : status.name
@@ -194,7 +204,7 @@ export class ContainerEngine implements Engine {
   }
 
   /** `undo` gets what must be given back when the run has ended, however. */
-  async #specOf(task: TaskRun, watch: RunWatch, undo: Undo[]): Promise<ContainerSpec> {
+  async #prepare(task: TaskRun, watch: RunWatch, undo: Undo[]): Promise<{ spec: ContainerSpec, proxy: ContainerProxy | undefined }> {
     const { runId, effect, document, plan, files } = task
     const { engine, resources, limits } = document
     if (engine.kind !== 'container') throw new HearthError('E_FIT_ENGINE', 'this engine runs containers only')
@@ -215,14 +225,15 @@ export class ContainerEngine implements Engine {
       Promise.all(plan.inputs.map((input): Promise<RunInput[]> => files.inputs(input, watch.signal, watch.onFetch)))
     ])
     undo.push(() => { image.release() })
-    const network = engine.network === undefined ? undefined : await this.#network(engine.network, watch, undo)
-    return {
+    const proxy = engine.network === undefined ? undefined : await this.#network(engine.network, watch, undo)
+    const spec: ContainerSpec = {
       runId, imageId: image.imageId, ...engine.entrypoint === undefined ? {} : { entrypoint: engine.entrypoint }, command: plan.args, env: plan.env,
       ...stdinPath === undefined ? {} : { stdinPath },
       inputs: inputs.flat(), secrets: secrets.filter(({ name }) => name !== engine.registrySecret), gpus: cards.gpus,
-      ...network === undefined ? {} : { network },
+      ...proxy === undefined ? {} : { network: proxy.attachment() },
       limits: { cores: resources.cores, memoryBytes: resources.memoryBytes, outBytes: resources.diskBytes, outFiles: MAX_OUT_FILES, logBytes: limits.logBytes, wallMs: limits.runMs, pids: MAX_PIDS }
     }
+    return { spec, proxy }
   }
 
   async #image({ document, files }: TaskRun, secrets: readonly Secret[], { signal, onFetch }: RunWatch): Promise<ReadyImage> {
@@ -242,16 +253,14 @@ export class ContainerEngine implements Engine {
     throw new HearthError(outcome.code, outcome.message)
   }
 
-  async #network(allowed: { allow: string[], maxBytes: number }, watch: RunWatch, undo: Undo[]): Promise<NonNullable<ContainerSpec['network']>> {
-    const parentDir = join(this.#options.dir, 'net')
-    await mkdir(parentDir, { recursive: true, mode: 0o700 })
+  async #network(allowed: { allow: string[], maxBytes: number }, watch: RunWatch, undo: Undo[]): Promise<ContainerProxy> {
     const proxy = await ContainerProxy.open({
-      ...allowed, parentDir,
+      ...allowed, parentDir: this.#netDir, ownAddresses: this.#options.ownAddresses,
       // whoever watches the job learns why it reaches nothing
       onRefused: ({ code, message }) => { watch.onLog('stderr', Buffer.from(`[hearth] ${code}: ${message}\n`)) }
     })
     undo.push(async () => { await proxy.close() })
-    return proxy.attachment()
+    return proxy
   }
 
   async #probe(request: Parameters<ReturnType<typeof sandboxProbe>['run']>[0]): Promise<{ exitCode: number, output: string }> {

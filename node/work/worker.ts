@@ -232,7 +232,7 @@ function trapCode(outcome: RunOutcome): ErrorCode {
 }
 
 function usageOf(usage: RunUsage): Usage {
-  return { wallMs: Math.round(usage.wallMs), cpuMs: Math.round(usage.cpuMs), peakMemoryBytes: usage.residentBytes, fuel: 0 }
+  return { wallMs: Math.round(usage.wallMs), cpuMs: Math.round(usage.cpuMs), peakMemoryBytes: usage.residentBytes, fuel: 0, ...usage.receivedBytes === undefined ? {} : { receivedBytes: usage.receivedBytes, sentBytes: usage.sentBytes ?? 0 } }
 }
 
 function runIdOf(lease: LeaseId): string {

@@ -168,6 +168,12 @@ function fill(template: string, index: number, item: string): string {
     name === 'index' ? String(index) : name === 'item' ? item : item.slice(item.lastIndexOf('/') + 1))
 }
 
+/** The arguments of the program that compares a task's results: with the same placeholders as the task's own. */
+export function compareArgs(job: JobDocument, index: number): string[] {
+  const { item } = taskItem(job, index)
+  return (job.compare?.args ?? []).map((arg) => fill(arg, index, item))
+}
+
 /** Where a task of a job with segments finds its orders: how many there are, and which of them to do, the last included. */
 function segmentEnv({ segments }: JobDocument, only: number | undefined): Record<string, string> {
   if (segments === undefined) return {}

@@ -24,7 +24,10 @@ export const usageSchema = z.strictObject({
   wallMs: int(0, PARAMS.maxRunMs),
   cpuMs: int(0, PARAMS.maxRunMs * 1024),
   peakMemoryBytes: int(0, PARAMS.maxMemoryBytes),
-  fuel: int(0, Number.MAX_SAFE_INTEGER)
+  fuel: int(0, Number.MAX_SAFE_INTEGER),
+  /** Over the network that the job declared, both ways. For people: not in what is signed. */
+  receivedBytes: int(0, PARAMS.maxInputBytes).optional(),
+  sentBytes: int(0, PARAMS.maxInputBytes).optional()
 })
 export type Usage = z.output<typeof usageSchema>
 

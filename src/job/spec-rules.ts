@@ -99,7 +99,8 @@ const PLACEHOLDER = /\{([A-Za-z_][A-Za-z0-9_.]*)\}/g
 function templateRules(file: JobFile): Problem[] {
   const texts: [string, string][] = [
     ...(file.args ?? file.command ?? []).map((arg, i): [string, string] => [`${file.args === undefined ? 'command' : 'args'}[${i}]`, arg]),
-    ...Object.entries(file.env ?? {}).map(([name, value]): [string, string] => [`env.${name}`, value])
+    ...Object.entries(file.env ?? {}).map(([name, value]): [string, string] => [`env.${name}`, value]),
+    ...(file.compare?.args ?? []).map((arg, i): [string, string] => [`compare.args[${i}]`, arg])
   ]
   return texts.flatMap(([path, text]) => [...text.matchAll(PLACEHOLDER)].flatMap(([whole, name = '']) => {
     const isKnown = (PLACEHOLDERS as readonly string[]).includes(name)
@@ -165,7 +166,7 @@ function sizeRules(file: JobFile): Problem[] {
   const bytesOf = (texts: readonly string[]): number => texts.reduce((sum, text) => sum + encoder.encode(text).length + 5, 0)
   const parts: [string, number][] = [
     ['map.list', bytesOf(file.map?.list ?? [])],
-    ['args', bytesOf([...(file.args ?? []), ...(file.command ?? []), ...(file.entrypoint ?? [])])],
+    ['args', bytesOf([...(file.args ?? []), ...(file.command ?? []), ...(file.entrypoint ?? []), ...(file.compare?.args ?? [])])],
     ['env', bytesOf(Object.entries(file.env ?? {}).flat())],
     ['inputs', bytesOf(Object.keys(file.inputs ?? {})) + Object.keys(file.inputs ?? {}).length * INPUT_BYTES],
     ['outputs', bytesOf(file.outputs ?? [])]

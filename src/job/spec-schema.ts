@@ -150,7 +150,7 @@ const signature = reading<ImageSignature>((value) => {
 const compareSchema = z.strictObject({
   with: field(source.optional(), { type: 'path or cid:…', meaning: 'A WebAssembly program that finds two results below /in/a and /in/b, each with stdout, stderr and out/, and ends with exit code 0 when they agree, 1 when they differ. It runs on your own PC only', example: 'tolerance.wasm' }),
   verify: field(source.optional(), { type: 'path or cid:…', meaning: 'A WebAssembly program that finds one result below /in/result, and the task\'s inputs below /in/inputs, and ends with exit code 0 when it is right, 1 when it is wrong: then one replica is enough', example: 'check.wasm' }),
-  args: field(z.array(word(MAX_WORD_CHARS)).max(MAX_ARGS).optional(), { type: 'list of texts', meaning: 'Its arguments', example: '["0.001"]', default: 'none' })
+  args: field(z.array(word(MAX_WORD_CHARS)).max(MAX_ARGS).optional(), { type: 'list of texts', meaning: 'Its arguments; the same placeholders as in args', example: '["0.001"]', default: 'none' })
 })
 
 /** The job file as people write it. Its output has units parsed, and gaps where the file says nothing. */

@@ -249,7 +249,7 @@ if (engine !== undefined) {
     const state = async (): Promise<string> => (await engine.inspect(container?.Id ?? '')).State.Status
     while (await state() !== 'paused') await new Promise(setImmediate)
     // longer than its time
-    await new Promise((resolve) => { setTimeout(resolve, 2600) })
+    assert.is(verdict(await bench.sh('sleep 2.6')), 0)
     assert.is(await state(), 'paused')
     bench.sandbox.suspend(true)
     bench.sandbox.hold('held', false)
@@ -268,6 +268,28 @@ if (engine !== undefined) {
     assert.is(verdict(await result), 'E_CONTAINER_CANCELLED')
     bench.sandbox.suspend(false)
     assert.is(printed(await bench.sh('echo on')), 'on\n')
+  })
+
+  test('a run cancelled at any moment leaves nothing', async () => {
+    const inputs = [{ path: 'a', hostPath: bench.file('a', 'a'), sizeBytes: 1 }]
+    const verdicts = await Promise.all([0, 10, 20, 40, 80, 120, 160, 240].map(async (ms) => verdict(await bench.sh('while :; do :; done', { inputs, signal: AbortSignal.timeout(ms) }))))
+    assert.equal([...new Set(verdicts)], ['E_CONTAINER_CANCELLED'])
+    await bench.sandbox.settled()
+    assert.equal(await left(engine), [])
+    assert.equal((await engine.volumesBy(`hearth.node=${bench.node}`)).filter(({ Name }) => !Name.endsWith('-tools')), [])
+  })
+
+  test('a closed sandbox ends its runs, removes all of its own, and runs nothing more', async () => {
+    const other = await openContainers(engine, bench.imageId)
+    const { promise, resolve } = Promise.withResolvers<void>()
+    const result = other.sh('echo up; while :; do :; done', { onLog: () => { resolve() } })
+    await promise
+    await other.sandbox.close()
+    assert.is(verdict(await result), 'E_CONTAINER_CLOSED')
+    assert.equal(await engine.containersBy(`hearth.node=${other.node}`), [])
+    assert.equal(await engine.volumesBy(`hearth.node=${other.node}`), [])
+    assert.is(await other.sh('true').then(() => 'ran', (err: unknown) => (err as { code: string }).code), 'E_CONTAINER_CLOSED')
+    await other.close()
   })
 
   test('what the engine lost of ours is made again', async () => {

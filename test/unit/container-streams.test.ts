@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
-import fc from 'fast-check'
+import * as fc from 'fast-check'
 import { Demultiplexer, KeptLog, ProgressScanner } from '../../node/containers/container-logs.ts'
 import { OutputCollector, OutputRefusal } from '../../node/containers/container-outputs.ts'
 import { encodeOrders, FrameFault, FrameParser, MARK_BYTES, MarkFinder, type Frame } from '../../node/containers/init-protocol.ts'
@@ -60,7 +60,7 @@ test('the mark is found wherever the stream is cut, and what merely begins like 
 test('frames are read wherever they are cut', async () => {
   const stream = Buffer.concat([frame('U', '/x', 3, Buffer.from('abc')), frame('D', 'd', 0), frame('F', 'd/f', 5, Buffer.from('hello')), frame('F', 'empty', 0), frame('X', 'l', 0o120777), frame('E', '', 256)])
   await fc.assert(fc.asyncProperty(SIZES, async (sizes) => {
-    assert.equal(await parsed(cut(stream, sizes)), { frames: ['U /x 3', 'D d 0', 'F d/f 5', 'F empty 0', `X l ${0o120777}`, 'E  256'], body: 'abchello', ended: true })
+    assert.equal(await parsed(cut(stream, sizes)), { frames: ['U /x 3', 'D d 0', 'F d/f 5', 'F empty 0', 'X l 41471', 'E  256'], body: 'abchello', ended: true })
   }), { numRuns: 50 })
 })
 

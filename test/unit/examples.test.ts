@@ -2,9 +2,9 @@
  * The committed example modules, each run on its real input. They run under node:wasi here: this is about the programs,
  * not about the sandbox, and nothing in them is hostile.
  */
-import { closeSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
+import { dirname, join, resolve } from 'node:path'
 import { WASI } from 'node:wasi'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -36,7 +36,7 @@ function run(path: string, args: string[], input: string | Record<string, string
   const stdout = openSync(at('stdout'), 'w')
   const stderr = openSync(at('stderr'), 'w')
   try {
-    const preopens = { '/in': typeof input === 'string' ? join(examples, input) : made, '/out': out, '/tmp': made }
+    const preopens = { '/in': typeof input === 'string' ? resolve(examples, input) : made, '/out': out, '/tmp': made }
     const wasi = new WASI({ version: 'preview1', args: ['program', ...args], env: {}, preopens, stdout, stderr, returnOnExit: true })
     const instance = new WebAssembly.Instance(moduleOf(path), wasi.getImportObject() as Record<string, Record<string, unknown>>)
     const code = wasi.start(instance)
@@ -70,7 +70,7 @@ test('each example has a valid job file whose module, inputs and folders exist, 
   for (const name of names) {
     const spec = specOf(name)
     assert.ok(spec.engine.kind === 'wasm' && spec.outputs.length > 0, name)
-    const sources = [spec.engine.module, ...spec.inputs.map(({ source }) => source), ...(spec.map?.kind === 'files' ? [spec.map.folder] : [])]
+    const sources = [spec.engine.module, ...(spec.compare === undefined ? [] : [spec.compare.module]), ...spec.inputs.map(({ source }) => source), ...(spec.map?.kind === 'files' ? [spec.map.folder] : [])]
     for (const path of [...sources.map(pathOf), 'README.md', 'build.sh']) assert.ok(statSync(join(examples, name, path)).size > 0, `${name}: ${path}`)
     for (const arg of spec.args) {
       const file = /^\/in\/([^{]+)$/.exec(arg)?.[1]
@@ -88,6 +88,27 @@ test('each module passes the sandbox\'s check under its job\'s memory and import
     assert.ok(check.ok, check.ok ? '' : `${name}: ${check.message}`)
     assert.equal([...new Set(WebAssembly.Module.imports(moduleOf(path)).map((entry) => entry.module))], ['wasi_snapshot_preview1'], name)
   }
+})
+
+test('programs that compare pass the same check, and say yes to what is right or alike and no to the rest', () => {
+  for (const path of ['orbits/tolerance.wasm', 'factors/check.wasm']) assert.ok(checkModule(readFileSync(join(examples, path)), 2 ** 28).ok, path)
+  const folder = mkdtempSync(join(tmpdir(), 'hearth-compare-'))
+  const say = (module: string, arg: string, files: Record<string, string>): number => {
+    const dir = mkdtempSync(join(folder, 'in-'))
+    for (const [path, content] of Object.entries(files)) { mkdirSync(dirname(join(dir, path)), { recursive: true }); writeFileSync(join(dir, path), content) }
+    return run(module, [arg], dir).code
+  }
+  const near = (a: string, b: string, more: Record<string, string> = {}): number => say('orbits/tolerance.wasm', '1e-6', { 'a/out/x/y.txt': a, 'b/out/x/y.txt': b, 'a/stderr': 'a', ...more })
+  assert.equal([near('at 1.0000001, ok', 'at 1.0, ok'), near('-2e3;3', '-2000;3')], [0, 0])
+  assert.equal([near('at 1.1, ok', 'at 1.0, ok'), near('1.0', '1.0 '), near('a', 'b'), near('1', '1', { 'b/out/z': '' }), near('1', '1', { 'a/out/z/w': '' })], [1, 1, 1, 1, 1])
+  assert.is(say('orbits/tolerance.wasm', 'much', { 'a/x': '', 'b/x': '' }), 2)
+  const check = (number: string, factors: string): number => say('factors/check.wasm', number, { 'result/out/factors.txt': factors })
+  const ran = run('factors/factors.wasm', ['600851475143'])
+  assert.is(check('600851475143', text(ran, 'factors.txt')), 0)
+  assert.equal([check('12', '2\n2\n3\n'), check('2147483647', '2147483647\n')], [0, 0])
+  assert.equal([check('12', '2\n6\n'), check('12', '4\n3\n'), check('12', '2\n3\n'), check('12', '3\n2\n2\n'), check('12', '2\n2\n3\n1\n'), check('12', 'x'), check('12', '')], [1, 1, 1, 1, 1, 1, 1])
+  assert.is(say('factors/check.wasm', '12', { 'result/stdout': '' }), 1)
+  rmSync(folder, { recursive: true, force: true })
 })
 
 test('hello greets its arguments on standard output and in its file', () => {

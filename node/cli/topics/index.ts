@@ -1,4 +1,5 @@
 import { configTopic } from './config.ts'
+import { containersTopic } from './containers.ts'
 import { errorsTopic } from './errors.ts'
 import { jobTopic } from './job.ts'
 import { jsonTopic } from './json.ts'
@@ -11,4 +12,4 @@ import { shareTopic } from './share.ts'
 import { whyTopic } from './why.ts'
 import type { Topic } from './topic.ts'
 
-export const TOPICS: readonly Topic[] = [jobTopic, resultsTopic, whyTopic, shareTopic, moneyTopic, safetyTopic, networkTopic, configTopic, replTopic, jsonTopic, errorsTopic]
+export const TOPICS: readonly Topic[] = [jobTopic, containersTopic, resultsTopic, whyTopic, shareTopic, moneyTopic, safetyTopic, networkTopic, configTopic, replTopic, jsonTopic, errorsTopic]
