@@ -53,9 +53,8 @@ import { RecordStore } from './store/record-store.ts'
 import { Comparer } from './work/compare.ts'
 import { InlineResults } from './work/inline-results.ts'
 import { LogHub } from './work/log-hub.ts'
-import { ContainerEngine } from './work/container-engine.ts'
-import { behaving } from './work/misbehave.ts'
-import { openWasmEngine } from './work/wasm-engine.ts'
+import type { ContainerEngine } from './work/container-engine.ts'
+import { openEngines } from './work/open-engines.ts'
 import { fetchExactly, openTransfer } from './work/transfer.ts'
 import type { OpenTransfer } from './work/transfer.ts'
 import { Worker } from './work/worker.ts'
@@ -105,9 +104,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   network.setAd(() => undefined)
   const access = new Access(peer)
   const transfer = await openTransfer({ streams: network.streams, store: content, mayRead: (request) => access.mayRead(request), uploadBytesPerSecond: share.get().uploadBytesPerSecond, onMisconduct: (from, code, message) => { network.report(from, refuse(code, message)) } })
-  const secretProtocol = new SecretProtocol({ network: network.streams, source: async (from, request) => await jobSecrets.give(peer, from, request), onRefused: (from, refusal) => { network.report(from, refusal) } })
-  await secretProtocol.start()
-  const wasm = await openWasmEngine({ dir: join(dataDir, 'sandbox'), maxRuns: Math.floor(share.get().cores) })
+  const secretProtocol = await serveSecrets(network, jobSecrets, peer)
   const logs = new LogHub()
   const inline = new InlineResults(content)
   const notices = new Notices(store)
@@ -116,14 +113,18 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
   let driver: Driver | undefined
   const dispatch = (event: PeerEvent): void => { driver?.dispatch(event) }
   const money = await openMoney({ config, settings, signer: keys, secrets, room: store.room('chain'), journalRoom: store.room('money'), peer, notify: (notice) => { notices.publish(notice) }, dispatch })
-  const containers = await ContainerEngine.open({
-    dir: join(dataDir, 'containers'), node: keys.peerId, settings: config.containers, policy: () => share.get(),
-    askSecrets: async (requester, lease, signal) => await secretProtocol.ask(peerIdFromString(requester), { v: 1, ...lease }, signal),
-    cardsOf: (agreement) => peer.hosting.capacity.cardsOf(agreement),
-    onChange: (what) => { dispatch({ kind: 'share', ...lent(share.get(), what) }) }
+  const { wasm, containers, engines, close: closeEngines } = await openEngines({
+    dataDir, maxRuns: Math.floor(share.get().cores), misbehaves: options.env['TEST_HEARTH_MISBEHAVE'],
+    containers: {
+      node: keys.peerId, settings: config.containers, policy: () => share.get(),
+      askSecrets: async (requester, lease, signal) => await secretProtocol.ask(peerIdFromString(requester), { v: 1, ...lease }, signal),
+      ownAddresses: () => network.addresses().flatMap((address) => /^\/ip[46]\/([^/]+)/.exec(address)?.[1] ?? []),
+      cardsOf: (agreement) => peer.hosting.capacity.cardsOf(agreement),
+      onChange: (what) => { dispatch({ kind: 'share', ...lent(share.get(), what) }) }
+    }
   })
   const lends = (): void => { dispatch({ kind: 'share', ...lent(share.get(), containers) }) }
-  const worker = new Worker({ dir: join(dataDir, 'work'), content, fetch: transfer.fetch, engines: behaving({ wasm, container: containers }, options.env['TEST_HEARTH_MISBEHAVE']), logs, dispatch })
+  const worker = new Worker({ dir: join(dataDir, 'work'), content, fetch: transfer.fetch, engines, logs, dispatch })
   const monitor = new HostMonitor({ dir: dataDir, policy: () => share.get(), onChange: (host) => { dispatch({ kind: 'host', host }) } })
   const seen = (found: FoundAd): void => {
     ads.add(found.ad, found.latencyMs, Date.now())
@@ -165,8 +166,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     await money?.close()
     await worker.close()
     await comparer.close()
-    await wasm.close()
-    await containers.close()
+    await closeEngines()
     await secretProtocol.stop()
     await transfer.stop()
     await network.stop()
@@ -283,6 +283,13 @@ function forgetOld(peer: Peer, keepMs: number, dispatch: (event: PeerEvent) => v
   }
   look()
   return setInterval(look, FORGET_EVERY_MS).unref()
+}
+
+/** Providers of our leases are given our jobs' secrets; as a provider this node asks for those of others. */
+async function serveSecrets(network: Network, secrets: SecretStore, peer: Peer): Promise<SecretProtocol> {
+  const protocol = new SecretProtocol({ network: network.streams, source: async (from, request) => await secrets.give(peer, from, request), onRefused: (from, refusal) => { network.report(from, refusal) } })
+  await protocol.start()
+  return protocol
 }
 
 /** Peers' words become events. */

@@ -7,7 +7,7 @@ import type { Engine } from './engine.ts'
  * catch, or to be lenient with. Only `TEST_HEARTH_MISBEHAVE` in the environment turns a node into one: `lie`, `lie:PART` for the
  * files alone whose path contains PART, and `waver:DIGIT`, whose last digit of each file is that one.
  */
-function misbehavingEngine(honest: Engine, how: string): Engine {
+export function misbehavingEngine(honest: Engine, how: string): Engine {
   const spoil = spoilerOf(how)
   return {
     prefetch: async (document, files) => { await honest.prefetch(document, files) },

@@ -1,7 +1,7 @@
 import { join } from 'node:path'
 import { ContainerEngine } from './container-engine.ts'
 import type { ContainerEngineOptions } from './container-engine.ts'
-import { misbehavingEngine } from './misbehave.ts'
+import { behaving } from './misbehave.ts'
 import type { WorkerOptions } from './worker.ts'
 import { openWasmEngine } from './wasm-engine.ts'
 import type { WasmEngine } from './wasm-engine.ts'
@@ -29,7 +29,7 @@ export async function openEngines({ dataDir, maxRuns, misbehaves, containers: op
   const containers = await ContainerEngine.open({ ...options, dir: join(dataDir, 'containers') })
   return {
     wasm, containers,
-    engines: misbehaves === undefined ? { wasm, container: containers } : { wasm: misbehavingEngine(wasm, misbehaves), container: misbehavingEngine(containers, misbehaves) },
+    engines: behaving({ wasm, container: containers }, misbehaves),
     close: async () => {
       await wasm.close()
       await containers.close()
