@@ -35,6 +35,7 @@ export class PayWorld {
   readonly broker: BrokerReader
   readonly cluster: Cluster
   readonly #dir: string
+  #gifts: Promise<void> = Promise.resolve()
 
   private constructor(chain: BrokerChain, cluster: Cluster, dir: string) {
     this.chain = chain
@@ -63,7 +64,10 @@ export class PayWorld {
 
   /** Brings accounts up to this much of everything. */
   async fund(addresses: readonly string[], wei: bigint = ETHER): Promise<void> {
-    await this.chain.give(addresses.map((address) => ({ address, coinWei: wei, depositWei: wei, bondWei: wei, jobBondWei: wei })))
+    // one after the other: all gifts are of one key
+    const given = this.#gifts.then(() => this.chain.give(addresses.map((address) => ({ address, coinWei: wei, depositWei: wei, bondWei: wei, jobBondWei: wei }))))
+    this.#gifts = given.catch(() => undefined)
+    await given
   }
 
   async #node(setup: NodeSetup): Promise<ClusterNode> {
