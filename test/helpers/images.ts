@@ -1,5 +1,10 @@
 import { createHash } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import { gzipSync } from 'node:zlib'
+import type { EngineClient } from '../../node/containers/engine-client.ts'
+import { ImageStore } from '../../node/containers/images/image-store.ts'
 
 /** Builds images byte by byte, right ones and such as no tool makes. */
 
@@ -107,4 +112,14 @@ export function dockerArchive({ config, layers }: Pick<BuiltImage, 'config' | 'l
     { name: 'manifest.json', data: JSON.stringify([{ Config: `${hex(sha256(config))}.json`, RepoTags: tags, Layers: layers.map((_, i) => `${i}/layer.tar`) }, ...more]) },
     { name: 'repositories', data: '{"alpine":{"latest":"0"}}' }
   ])
+}
+
+/** Removes what a node brought to the engine, after its end: to a life that knows of nothing, all of it is left over. */
+export async function dropNodeImages(engine: EngineClient, node: string): Promise<void> {
+  const dir = await mkdtemp(join(tmpdir(), 'hearth-drop-'))
+  try {
+    await (await ImageStore.open({ engine, dir, node, quotaBytes: 0, registries: { localRegistries: {} } })).close()
+  } finally {
+    await rm(dir, { recursive: true })
+  }
 }

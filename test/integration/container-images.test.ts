@@ -11,7 +11,7 @@ import { EngineClient } from '../../node/containers/engine-client.ts'
 import { ImageStore, type ImageOutcome, type ImageRequest, type ImageStoreOptions, type ReadyImage } from '../../node/containers/images/image-store.ts'
 import { GIB, MIB } from '../../src/units.ts'
 import { testEngine } from '../helpers/engine.ts'
-import { buildImage, buildIndex, dockerArchive, ociArchive, rawTar, sha256, type BuiltImage } from '../helpers/images.ts'
+import { buildImage, buildIndex, dockerArchive, dropNodeImages, ociArchive, rawTar, sha256, type BuiltImage } from '../helpers/images.ts'
 import { TestRegistry } from '../helpers/registry.ts'
 
 const test = suite('images on the engine')
@@ -44,10 +44,7 @@ async function open(engine: EngineClient, changes: Partial<ImageStoreOptions> = 
     close: async () => {
       await store.close()
       await registry.close()
-      // whatever a test left held
-      const last = await ImageStore.open(options)
-      await last.prune()
-      assert.equal(last.list(), [])
+      await dropNodeImages(engine, options.node)
     }
   }
 }

@@ -6,8 +6,8 @@
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { NO_CONTAINERS } from '../../src/documents/share.ts'
-import type { Effect, StoredRecord } from '../../src/core/effect.ts'
-import type { HostState, LeaseId, Now, PeerEvent } from '../../src/core/event.ts'
+import type { Effect, EffectOf, StoredRecord } from '../../src/core/effect.ts'
+import type { Comparison, HostState, LeaseId, Now, PeerEvent } from '../../src/core/event.ts'
 import { ZERO_ADDRESS, ZERO_BYTES32 } from '../../src/documents/agreement.ts'
 import type { Identity } from '../../src/documents/identity.ts'
 import type { Message } from '../../src/documents/message.ts'
@@ -61,7 +61,7 @@ function specOf(random: Random): JobSpec {
   const quorum = random.between(1, 2)
   return {
     requester: 0, atMs: 0, tasks: random.between(1, 30), quorum, replicas: quorum + random.below(2), adaptive: random.chance(0.5), spotCheckShare: random.chance(0.5) ? 0.3 : 0, retries: random.below(4),
-    selection: random.pick(['random', 'weighted', 'fastest', 'cheapest']), cores: 1, runMs: 100, limits: { queueMs: HOUR_MS, runMs: 20 * SECOND_MS, totalMs: HOUR_MS, logBytes: 0 }, failing: []
+    selection: random.pick(['random', 'weighted', 'fastest', 'cheapest']), cores: 1, ...random.pick([{}, { compare: 'verifier' }, { compare: 'verifier' }, { compare: 'program', segments: 5 }, { segments: 5 }]), runMs: 100, limits: { queueMs: HOUR_MS, runMs: 20 * SECOND_MS, totalMs: HOUR_MS, logBytes: 0 }, failing: []
   }
 }
 
@@ -84,6 +84,7 @@ class Town {
   readonly #said: Said[] = []
   readonly #runs: { at: number, lease: LeaseId }[] = []
   readonly #results: { at: number, job: string, task: number, content: string }[] = []
+  readonly #comparisons: EffectOf<'compare'>[] = []
   readonly #onTheWay: { to: number, event: PeerEvent }[] = []
   readonly most = new Map<string, number>()
   readonly kinds = new Set<string>()
@@ -140,7 +141,8 @@ class Town {
       () => random.pick<PeerEvent>([{ kind: 'woke', sleptMs: 5000 }, { kind: 'rate', peer: somebody, stars: 4 }, { kind: 'host', host: { ...IDLE, ownerActive: random.chance(0.3) } }]),
       () => random.chance(0.05) ? random.pick<PeerEvent>([{ kind: 'cancel', job: this.#job() }, { kind: 'forget', job: this.#job() }]) : { kind: 'tick' },
       () => this.#runEnd(this.#runs[random.below(Math.max(1, this.#runs.length))]?.lease ?? { agreement: ZERO_BYTES32, task: 0, attempt: 0 }),
-      () => this.#resultEnd(random.pick([this.#results.at(-1), this.#results[0]]) ?? { job: this.#job(), task: 0, content: cidOf('nothing') })
+      () => this.#resultEnd(random.pick([this.#results.at(-1), this.#results[0]]) ?? { job: this.#job(), task: 0, content: cidOf('nothing') }),
+      () => { const asked = this.#comparisons[random.below(Math.max(1, this.#comparisons.length))]; return asked === undefined ? { kind: 'tick' } : this.#comparisonEnd(asked) }
     ]
     return random.pick(events)()
   }
@@ -176,6 +178,22 @@ class Town {
 
   #resultEnd({ job, task, content }: { job: string, task: number, content: string }): PeerEvent {
     return this.#random.chance(0.9) ? { kind: 'result-fetched', job, task, content } : { kind: 'result-lost', job, task, content, code: 'E_RESULT_LOST' }
+  }
+
+  /** Whatever a comparison may come to, true or not. */
+  #comparisonEnd({ job, task, fresh, against }: EffectOf<'compare'>): PeerEvent {
+    const random = this.#random
+    const names = against.map(({ opinion }) => opinion)
+    const outcomes: readonly [() => Comparison, ...(() => Comparison)[]] = [
+      () => ({ kind: 'same', as: random.pick(['nobody', ...names]) }),
+      () => ({ kind: 'same', as: names[0] ?? fresh.opinion }),
+      () => ({ kind: 'other', ...random.chance(0.5) ? { segment: random.below(6) } : {} }),
+      () => ({ kind: random.pick(['right', 'right', 'wrong']) }),
+      () => ({ kind: 'unsure', message: 'trapped' }),
+      () => ({ kind: 'lost', opinion: random.pick(['nobody', fresh.opinion, ...names]) }),
+      () => random.chance(0.05) ? { kind: 'broken', message: 'trapped' } : { kind: 'other' }
+    ]
+    return { kind: 'compared', job, task, opinion: fresh.opinion, against: random.chance(0.95) ? names : [], outcome: random.pick(outcomes)() }
   }
 
   #start(at: number): void {
@@ -217,6 +235,11 @@ class Town {
       if (this.#runs.length > REMEMBERED) this.#runs.shift()
       if (random.chance(0.97)) this.#bring(at, this.#runEnd(effect.lease))
     }
+    if (effect.kind === 'compare') {
+      this.#comparisons.push(effect)
+      if (this.#comparisons.length > REMEMBERED) this.#comparisons.shift()
+      if (random.chance(0.97)) this.#bring(at, this.#comparisonEnd(effect))
+    }
     if (effect.kind === 'fetch-result') {
       this.#results.push({ at, ...effect })
       if (this.#results.length > REMEMBERED) this.#results.shift()
@@ -241,7 +264,7 @@ class Town {
 /** What a town in which these are not said has never come to. */
 const COMES_TO = [
   'publish-offer', 'bid', 'decline', 'propose', 'agreed', 'refused', 'close', 'closed', 'lease', 'beat', 'progress', 'failed', 'commit', 'closed-set', 'reveal', 'verdict', 'settled', 'peeked', 'cancel',
-  'run', 'stop-run', 'fetch-result', 'release-result', 'release-job', 'suspend-runs', 'prefetch'
+  'run', 'stop-run', 'fetch-result', 'release-result', 'release-job', 'suspend-runs', 'prefetch', 'compare'
 ]
 
 test('whatever is said by whomever, no peer throws, none grows, and each has written what it knows', () => {

@@ -2,7 +2,7 @@ import type { ErrorCode } from '../../../src/errors.ts'
 
 /**
  * Whose fault it is that an image is not ready. `image`: it would be refused on every host like this one. `requester`: its
- * name or login. `host`: this host's disk, engine or network; another host may have it.
+ * name or login. `host`: this host's disk, engine, network or bounds; another host may take it.
  */
 export type ImageFaultOf = 'image' | 'requester' | 'host'
 
@@ -16,7 +16,7 @@ const FAULT_OF = {
   /** It declares VOLUME: directories on the host's disk, without a limit. */
   E_IMAGE_VOLUME: 'image',
   /** Unpacked it takes more than the host's owner allows, or has more files. */
-  E_IMAGE_SIZE: 'image',
+  E_IMAGE_SIZE: 'host',
   /** Not an image, or one that nobody's tools make. */
   E_IMAGE_MALFORMED: 'image',
   E_IMAGE_LOGIN: 'requester',
