@@ -1,7 +1,8 @@
 import { spawn, spawnSync } from 'node:child_process'
-import { createServer } from 'node:net'
+import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -12,6 +13,7 @@ import { ImageStore, type ImageOutcome, type ImageRequest, type ImageStoreOption
 import { GIB, MIB } from '../../src/units.ts'
 import { testEngine } from '../helpers/engine.ts'
 import { buildImage, buildIndex, dockerArchive, dropNodeImages, ociArchive, rawTar, sha256, type BuiltImage } from '../helpers/images.ts'
+import { lacksOwnEngine, OwnEngine } from '../helpers/own-engine.ts'
 import { TestRegistry } from '../helpers/registry.ts'
 
 const test = suite('images on the engine')
@@ -406,6 +408,41 @@ if (engine !== undefined) {
       assert.not.ok(readdirSync(root).includes('target'), target)
     })
   })
+
+  const lacks = lacksOwnEngine()
+  if (lacks === undefined) {
+    test('a disk that runs full, and an engine killed while it loads, leave nothing and end in a refusal of this host\'s', async () => {
+      const own = await OwnEngine.start(64)
+      try {
+        const archives = [10, 40].map((mib) => rawTar([{ name: 'random', data: randomBytes(mib * MIB) }]))
+        const paths = archives.map(file)
+        const ensure = async ({ store }: Bench, i: number, onProgress: NonNullable<ImageRequest['onProgress']> = () => undefined): Promise<ImageOutcome> => await store.ensure({ image: { from: 'content', cid: cidOf(i), sizeBytes: archives[i]!.length }, archivePath: paths[i]!, maxBytes: GIB, signal: new AbortController().signal, onProgress })
+        const images = async (): Promise<unknown[]> => await own.client.call<unknown[]>({ method: 'GET', path: '/images/json', query: { all: true } })
+        await withBench(own.client, async (bench) => {
+          ready(await ensure(bench, 0)).release()
+          // looked for first
+          assert.is(codeOf(await ensure(bench, 1)), 'E_IMAGE_ROOM')
+          assert.equal(await images(), [])
+          let isKilled = false
+          const died = await ensure(bench, 0, ({ phase }) => { if (phase === 'load' && !isKilled) { isKilled = true; void own.kill() } })
+          assert.equal(died.ok ? [] : [died.code, died.fault], ['E_IMAGE_ENGINE', 'host'])
+          await own.start()
+          assert.equal(await images(), [])
+          ready(await ensure(bench, 0)).release()
+        }, { reserveBytes: 0 })
+        await withBench(own.client, async (bench) => {
+          // nobody can tell how full it is: the engine finds out
+          assert.is(codeOf(await ensure(bench, 1)), 'E_IMAGE_ROOM')
+          assert.equal(await images(), [])
+          assert.equal(bench.store.list(), [])
+        }, { freeBytes: () => Promise.resolve(undefined) })
+      } finally {
+        await own.close()
+      }
+    })
+  } else {
+    console.log(`NOT RUN: images on an engine that is killed: ${lacks}`)
+  }
 
   if (spawnSync('docker-registry', ['--version']).error === undefined) {
     test('the registry that Debian ships gives an image', async () => {

@@ -178,6 +178,14 @@ test('an image too large even packed is refused before a layer is asked for', as
   assert.equal(registry.paths('/blobs/'), [])
 })
 
+test('an image that this host\'s own disk has no room to fetch is refused before a layer is asked for', async () => {
+  const manifest = JSON.parse(IMAGE.manifest.toString()) as { layers: { size: number }[] }
+  const huge = Buffer.from(JSON.stringify({ ...manifest, layers: manifest.layers.map((layer) => ({ ...layer, size: 2 ** 50 })) }))
+  registry.put(sha256(huge), huge)
+  assert.is(await codeOf({ digest: sha256(huge), maxBytes: 2 ** 52 }), 'E_IMAGE_ROOM')
+  assert.equal(registry.paths('/blobs/'), [`/v2/team/tool/blobs/${IMAGE.imageId}`])
+})
+
 test('an image of another kind, or with a VOLUME, is refused before a layer is asked for', async () => {
   const volume = buildImage({ layers: LAYERS, settings: { Volumes: { '/v': {} } } })
   registry.push(volume)

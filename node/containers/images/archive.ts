@@ -1,6 +1,7 @@
 import { createHash } from 'node:crypto'
 import { createReadStream, createWriteStream } from 'node:fs'
 import { open, stat } from 'node:fs/promises'
+import { dirname as folderOf } from 'node:path'
 import { dirname, join } from 'node:path/posix'
 import { finished } from 'node:stream/promises'
 import { elfMachine, ElfCount } from './elf.ts'
@@ -10,6 +11,7 @@ import { checkLayer, type CheckedLayer } from './layer-check.ts'
 import { MAX_ARCHIVE_ENTRIES, MAX_CONFIG_BYTES, MAX_MANIFEST_BYTES } from './limits.ts'
 import { checkConfig, INDEX_TYPES, isSaved, pickPlatform, readConfig, readIndex, readManifest, readSaved, sha256, type Descriptor, type Platform } from './oci.ts'
 import { ImageRefusal, malformed, quoted } from './refusal.ts'
+import { checkStaging } from './staging.ts'
 import { plainPath, type OnTarEntry } from './tar-walk.ts'
 import { UnpackBudget } from './unpack-budget.ts'
 
@@ -170,7 +172,10 @@ export async function readArchive(path: string, { spoolPath, maxBytes, platform,
     return { kind, image: rootfsImage(layer, outer.diskBytes, platform) }
   }
   const isSpooled = await isPacked(path, size)
-  if (isSpooled) await spool(whole, spoolPath, signal)
+  if (isSpooled) {
+    await checkStaging(folderOf(spoolPath), layer.tarBytes)
+    await spool(whole, spoolPath, signal)
+  }
   const { config, layers } = await new Archive(isSpooled ? spoolPath : path, contents).parts(kind, platform)
   const configBytes = await readSlice(config, MAX_CONFIG_BYTES)
   const read = readConfig(configBytes)

@@ -46,5 +46,7 @@ export const MAX_IMAGES = 256
 export const MAX_CATALOG_BYTES = MIB
 /** The engine's disk keeps this much free beside an image. */
 export const ENGINE_RESERVE_BYTES = GIB
+/** The node's own disk keeps this much free beside what is fetched of an image: its records live there, and its content store leaves 256 MiB. */
+export const STAGING_RESERVE_BYTES = 512 * MIB
 /** Of progress, at most so often. */
 export const PROGRESS_EVERY_MS = 200

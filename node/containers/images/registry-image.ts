@@ -7,6 +7,7 @@ import { MAX_CONFIG_BYTES, MAX_PULL_MS, PARALLEL_LAYERS, PULL_BASE_MS, PULL_BYTE
 import { checkConfig, INDEX_TYPES, MANIFEST_TYPES, pickPlatform, readConfig, readIndex, readManifest, sha256, type Descriptor, type Manifest, type Platform } from './oci.ts'
 import { ImageRefusal, malformed } from './refusal.ts'
 import type { RegistryClient } from './registry-client.ts'
+import { checkStaging } from './staging.ts'
 import { UnpackBudget } from './unpack-budget.ts'
 
 export interface PullOptions {
@@ -68,6 +69,7 @@ async function fetchLayers(registry: RegistryClient, layers: readonly Descriptor
   const blobs = [...new Map(layers.map((layer) => [layer.digest, layer])).values()]
   const pathOf = (digest: string): string => join(dir, digest.slice('sha256:'.length))
   const totalBytes = blobs.reduce((sum, { size }) => sum + size, 0)
+  await checkStaging(dir, totalBytes)
   const late = AbortSignal.timeout(Math.ceil(Math.min(MAX_PULL_MS, PULL_BASE_MS + totalBytes / PULL_BYTES_PER_SECOND * 1000)))
   let doneBytes = 0
   try {
