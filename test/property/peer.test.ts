@@ -61,7 +61,7 @@ function specOf(random: Random): JobSpec {
   const quorum = random.between(1, 2)
   return {
     requester: 0, atMs: 0, tasks: random.between(1, 30), quorum, replicas: quorum + random.below(2), adaptive: random.chance(0.5), spotCheckShare: random.chance(0.5) ? 0.3 : 0, retries: random.below(4),
-    selection: random.pick(['random', 'weighted', 'fastest', 'cheapest']), cores: 1, ...random.pick([{}, { compare: 'verifier' }, { compare: 'verifier' }, { compare: 'program', segments: 5 }, { segments: 5 }]), runMs: 100, limits: { queueMs: HOUR_MS, runMs: 20 * SECOND_MS, totalMs: HOUR_MS, logBytes: 0 }, failing: []
+    selection: random.pick(['random', 'weighted', 'fastest', 'cheapest']), cores: 1, ...random.pick<Pick<JobSpec, 'compare' | 'segments'>>([{}, { compare: 'verifier' }, { compare: 'verifier' }, { compare: 'program', segments: 5 }, { segments: 5 }]), runMs: 100, limits: { queueMs: HOUR_MS, runMs: 20 * SECOND_MS, totalMs: HOUR_MS, logBytes: 0 }, failing: []
   }
 }
 
