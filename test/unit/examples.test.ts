@@ -1,8 +1,8 @@
 /**
- * The committed example modules, each run on its real input. They run under node:wasi here: this is about the programs,
+ * The committed example modules, each run on its real input (those in containers: see container-examples). They run under node:wasi here: this is about the programs,
  * not about the sandbox, and nothing in them is hostile.
  */
-import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
+import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readFileSync, readdirSync, rmSync, statSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { dirname, join, resolve } from 'node:path'
 import { WASI } from 'node:wasi'
@@ -15,7 +15,7 @@ import type { JobSpec } from '../../src/job/spec.ts'
 import type { Source } from '../../src/job/spec-fields.ts'
 
 const examples = join(import.meta.dirname, '../../config/examples')
-const names = readdirSync(examples, { withFileTypes: true }).filter((entry) => entry.isDirectory()).map((entry) => entry.name).sort()
+const names = readdirSync(examples).filter((name) => existsSync(join(examples, name, 'job.yaml')) && specOf(name).engine.kind === 'wasm').sort()
 
 interface Ran { code: number, stdout: string, stderr: string, out: Map<string, Buffer> }
 
