@@ -23,8 +23,8 @@ export async function checkModule(module: Local, key = 'module'): Promise<void> 
   fail(module.sizeBytes === 0 ? 'is empty' : isElf ? 'is a program for this machine, not WebAssembly' : isText ? 'is WebAssembly text, not its binary form' : 'is not WebAssembly', isText ? 'Assemble it: wat2wasm' : 'Compile for WASI preview 1, for instance clang --target=wasm32-wasi')
 }
 
-/** Magic numbers of what `docker save | gzip` and its like give, which engines read as they read a plain tar. */
-const COMPRESSED = ['1f8b', '28b52ffd', 'fd377a585a00', '425a68']
+/** Magic numbers of what `docker save | gzip`, or zstd, give. */
+const COMPRESSED = ['1f8b', '28b52ffd']
 const TAR_MAGIC_AT = 257
 const TAR_MAGIC = 'ustar'
 
@@ -32,7 +32,7 @@ const TAR_MAGIC = 'ustar'
 export async function checkImage(image: Local): Promise<void> {
   const head = await beginningOf(image.path, TAR_MAGIC_AT + TAR_MAGIC.length)
   if (head.subarray(TAR_MAGIC_AT).toString('latin1') === TAR_MAGIC || COMPRESSED.some((magic) => head.toString('hex').startsWith(magic))) return
-  throw new HearthError('E_JOB_IMAGE', `image: ${image.written} ${image.sizeBytes === 0 ? 'is empty' : 'is no archive'}`, 'Make one with docker save -o image.tar NAME, or with tar of a root file system')
+  throw new HearthError('E_JOB_IMAGE', `image: ${image.written} ${image.sizeBytes === 0 ? 'is empty' : 'is no tar, plain or packed by gzip or zstd'}`, 'Make one with docker save -o image.tar NAME, or with tar of a root file system')
 }
 
 async function beginningOf(path: string, bytes: number): Promise<Buffer> {

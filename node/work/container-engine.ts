@@ -77,6 +77,8 @@ export class ContainerEngine implements Engine {
   /** Undefined until this host lends containers. */
   #sandbox: ContainerSandbox | undefined
   #images: ImageStore | undefined
+  /** The socket of the engine that they are on. */
+  #imagesOf = ''
   #suspended = false
   #offered = ''
   #looking: Promise<void> | undefined
@@ -183,7 +185,13 @@ export class ContainerEngine implements Engine {
       this.#sandbox.suspend(this.#suspended)
       await this.#sandbox.connect()
       const { engine } = this.#sandbox
-      if (engine !== undefined) this.#images ??= await ImageStore.open({ engine, dir: join(dir, 'images'), node, quotaBytes, registries: { localRegistries } })
+      if (engine !== undefined && this.#imagesOf !== engine.socketPath) {
+        await this.#images?.close()
+        this.#imagesOf = engine.socketPath
+        this.#images = await ImageStore.open({ engine, dir: join(dir, 'images'), node, quotaBytes, registries: { localRegistries } })
+      }
+      // a full disk asks for room though no job does
+      await this.#images?.tidy().catch(() => 0)
       if (gpus) await this.#gpus.refresh()
     }
     this.#tell()
@@ -219,12 +227,14 @@ export class ContainerEngine implements Engine {
       })
     }
     const secrets = engine.secrets === undefined ? [] : await this.#options.askSecrets(effect.requester, effect.lease, watch.signal)
-    const [image, stdinPath, inputs] = await Promise.all([
-      this.#image(task, secrets, watch),
-      document.stdin === undefined ? undefined : files.path(document.stdin, effect.offer.inputBytes, watch.signal),
+    const parts = [
+      this.#image(task, secrets, watch, undo),
+      document.stdin === undefined ? Promise.resolve(undefined) : files.path(document.stdin, effect.offer.inputBytes, watch.signal),
       Promise.all(plan.inputs.map((input): Promise<RunInput[]> => files.inputs(input, watch.signal, watch.onFetch)))
-    ])
-    undo.push(() => { image.release() })
+    ] as const
+    // what one of them took is given back though another failed
+    await Promise.allSettled(parts)
+    const [image, stdinPath, inputs] = await Promise.all(parts)
     const proxy = engine.network === undefined ? undefined : await this.#network(engine.network, watch, undo)
     const spec: ContainerSpec = {
       runId, imageId: image.imageId, ...engine.entrypoint === undefined ? {} : { entrypoint: engine.entrypoint }, command: plan.args, env: plan.env,
@@ -236,7 +246,7 @@ export class ContainerEngine implements Engine {
     return { spec, proxy }
   }
 
-  async #image({ document, files }: TaskRun, secrets: readonly Secret[], { signal, onFetch }: RunWatch): Promise<ReadyImage> {
+  async #image({ document, files }: TaskRun, secrets: readonly Secret[], { signal, onFetch }: RunWatch, undo: Undo[]): Promise<ReadyImage> {
     const { engine } = document
     const images = this.#images
     if (engine.kind !== 'container' || images === undefined) throw new HearthError('E_CONTAINER_NO_ENGINE', 'no container engine answers on this host')
@@ -249,8 +259,10 @@ export class ContainerEngine implements Engine {
       ...login === undefined ? {} : { login },
       onProgress: ({ doneBytes, totalBytes }) => { onFetch(Math.min(1, doneBytes / Math.max(1, totalBytes))) }
     })
-    if (outcome.ok) return outcome.value
-    throw new HearthError(outcome.code, outcome.message)
+    if (!outcome.ok) throw new HearthError(outcome.fault === 'host' ? 'E_IMAGE_HOST' : outcome.code, outcome.message)
+    const { release } = outcome.value
+    undo.push(() => { release() })
+    return outcome.value
   }
 
   async #network(allowed: { allow: string[], maxBytes: number }, watch: RunWatch, undo: Undo[]): Promise<ContainerProxy> {

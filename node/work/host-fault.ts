@@ -2,7 +2,7 @@ import { toErrorShape } from '../../src/errors.ts'
 import type { ErrorCode, ErrorShape } from '../../src/errors.ts'
 
 /** What this host's disk has no room for, or cannot do: nothing that a program, or another peer, could help. */
-const OF_OUR_DISK: ReadonlySet<string> = new Set(['E_CONTENT_DISK_FULL', 'E_CONTENT_QUOTA', 'E_CONTENT_IO', 'E_CONTENT_ACCESS', 'E_TRANSFER_STORE', 'E_SANDBOX_DISK', 'E_CONTAINER_DISK', 'E_IMAGE_DISK'])
+const OF_OUR_DISK: ReadonlySet<string> = new Set(['E_CONTENT_DISK_FULL', 'E_CONTENT_QUOTA', 'E_CONTENT_IO', 'E_CONTENT_ACCESS', 'E_TRANSFER_STORE', 'E_SANDBOX_DISK', 'E_CONTAINER_DISK'])
 const OF_ANY_DISK: ReadonlySet<string> = new Set(['ENOSPC', 'EDQUOT', 'EIO', 'EROFS'])
 
 /** What else is this host's trouble, and how its requester hears it. All of them begin with E_HOST_, so the task moves on. */
@@ -22,7 +22,7 @@ const OF_OUR_OWN: Readonly<Record<string, { code: ErrorCode, message: string }>>
   E_CONTAINER_TRUNCATED: { code: 'E_HOST_ENGINE', message: 'its container engine lost the end of the run' },
   E_CONTAINER_SETTINGS: { code: 'E_HOST_ENGINE', message: 'its container engine did not take the settings' },
   E_CONTAINER_MEMORY: { code: 'E_HOST_MEMORY', message: 'has less memory than the task takes' },
-  E_IMAGE_REGISTRY: { code: 'E_HOST_FETCH', message: 'could not reach the registry of the image' }
+  E_IMAGE_HOST: { code: 'E_HOST_IMAGE', message: 'could not make the image ready' }
 }
 
 /** Whether the code of an outcome says that this host's own disk failed. */

@@ -53,7 +53,7 @@ export type ReadImage = { kind: 'registry', image: ContainerImage } | { kind: 's
 
 /** Reads what a person wrote for an image: `name@sha256:…`, or a source as elsewhere: `cid:…`, or the path of an archive. */
 export function readImage(written: string): ReadImage {
-  if (/^(?:cid:|[./~])|\.(?:tar|tgz|tar\.(?:gz|xz|zst|bz2))$/.test(written)) return { kind: 'source', path: written }
+  if (/^(?:cid:|[./~])|\.(?:tar|tgz|tar\.\w+)$/.test(written)) return { kind: 'source', path: written }
   const [reference = '', digest] = written.split('@')
   const name = reference.replace(/:[^:/]*$/, '')
   if (digest === undefined) {
