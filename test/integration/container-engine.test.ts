@@ -36,7 +36,7 @@ async function startNode(node: string, script: string): Promise<{ process: Child
 }
 
 async function endNode({ process: child, dir }: { process: ChildProcess, dir: string }): Promise<void> {
-  if (child.signalCode !== null) return
+  if (child.signalCode !== null || child.exitCode !== null) return
   const gone = once(child, 'exit')
   child.kill('SIGKILL')
   await gone

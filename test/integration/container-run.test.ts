@@ -279,6 +279,15 @@ if (engine !== undefined) {
     assert.equal((await engine.volumesBy(`hearth.node=${bench.node}`)).filter(({ Name }) => !Name.endsWith('-tools')), [])
   })
 
+  test('a container that somebody else ends makes the host abstain, whatever its exit code', async () => {
+    const { up, result } = whenUp('while :; do :; done', { runId: 'ended' })
+    await up
+    const [container] = await engine.containersBy('hearth.run=ended')
+    await engine.call({ method: 'POST', path: `/containers/${container?.Id}/kill` })
+    assert.is(verdict(await result), 'E_CONTAINER_TRUNCATED')
+    assert.is((await result).files, undefined)
+  })
+
   test('a closed sandbox ends its runs, removes all of its own, and runs nothing more', async () => {
     const other = await openContainers(engine, bench.imageId)
     const { promise, resolve } = Promise.withResolvers<void>()
