@@ -1,6 +1,7 @@
 /** Worlds whose results are compared by a program, in parts, or judged by a verifier: power cuts at any moment, and who pays for a lie. */
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
+import type { StoredRecord } from '../../src/core/effect.ts'
 import { leaseKey } from '../../src/job/lease.ts'
 import type { PeerHistory } from '../../src/reputation/history.ts'
 import { SENDER_PREFIX } from '../../src/payment/sender.ts'
@@ -135,12 +136,12 @@ for (const [what, spec] of Object.entries(KINDS)) {
     assert.is(outcome.stats.jobsDone, 1)
     const [requester, liar] = [world.computers[REQUESTER]!, world.computers[LIAR]!]
     const records = requester.disk.records()
-    const of = (provider: string): SenderRecord[] => records.flatMap(([key, value]) => key.startsWith(SENDER_PREFIX) ? [value as unknown as SenderRecord] : []).filter((sender) => sender.provider === provider)
+    const of = (provider: string): SenderRecord[] => records.flatMap(([key, value]) => key.startsWith(SENDER_PREFIX) ? [value as StoredRecord & SenderRecord] : []).filter((sender) => sender.provider === provider)
     const lies = of(liar.id)
     assert.ok(lies.length > 0 && lies.every(({ work }) => work.accepted === 0), 'a lie was paid in full')
     assert.ok(lies.some(({ work }) => work.unsettled + work.failed > 0), 'the liar worked for nothing')
     assert.ok(world.computers.slice(HONEST).some(({ id }) => of(id).some(({ work }) => work.accepted > 0)), 'nobody honest was paid in full')
-    const histories = new Map(records.flatMap(([key, value]) => key.startsWith(PEER_PREFIX) ? [[key.slice(PEER_PREFIX.length), value as unknown as PeerHistory] as const] : []))
+    const histories = new Map(records.flatMap(([key, value]) => key.startsWith(PEER_PREFIX) ? [[key.slice(PEER_PREFIX.length), value as StoredRecord & PeerHistory] as const] : []))
     assert.ok([...histories].some(([id, { wrong }]) => id === liar.id && wrong > 0))
     assert.ok([...histories].every(([id, { wrong }]) => id === liar.id || wrong === 0))
     for (const { address } of world.computers) assert.is(world.chain?.confirmed.after.balance(address).bondWei, gwei(RICH.bondGwei))
