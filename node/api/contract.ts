@@ -1,5 +1,6 @@
 import type { ErrorShape } from '../../src/errors.ts'
 import type { Ad } from '../../src/documents/ad.ts'
+import type { Usage } from '../../src/documents/receipt.ts'
 import type { Notice } from '../../src/core/effect.ts'
 import type { ImagesApi } from './images.ts'
 import type { MoneyApi } from './money.ts'
@@ -89,7 +90,7 @@ export interface JobDetail extends JobSummary {
   quorum: number
   replicas: number
   providers: { peer: string, state: string, tasks: number, done: number, wrong: number, failed: number }[]
-  taskList: { index: number, state: string, attempts: number, peers: string[], fraction: number, verified: boolean, content?: string, exitCode?: number, error?: ErrorShape }[]
+  taskList: { index: number, state: string, attempts: number, peers: string[], fraction: number, verified: boolean, content?: string, exitCode?: number, /** Of an accepted run, as its provider measured it: milliseconds and bytes. */ usage?: Usage, error?: ErrorShape }[]
   timeline: Timestamped[]
 }
 

@@ -35,8 +35,15 @@ function taskView(task: Task): JobDetail['taskList'][number] {
     fraction: task.state.kind === 'done' ? 1 : Math.max(0, ...running),
     verified: task.state.kind === 'done' && task.state.verified,
     ...task.state.kind === 'done' ? { content: task.state.content, exitCode: task.state.exitCode } : {},
+    ...usageOf(task),
     ...task.state.kind === 'failed' ? { error: task.state.error } : {}
   }
+}
+
+/** What the first accepted run took, as its provider measured it. */
+function usageOf(task: Task): Pick<JobDetail['taskList'][number], 'usage'> {
+  const state = task.replicas.find((replica) => replica.state.kind === 'accepted')?.state
+  return state?.kind === 'accepted' && state.usage !== undefined ? { usage: state.usage } : {}
 }
 
 interface Tally { state: string, tasks: number, done: number, wrong: number, failed: number }

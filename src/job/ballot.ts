@@ -14,7 +14,7 @@ import { leaseName } from './deals.ts'
 import type { Deals } from './deals.ts'
 import { leaseKey, verdictKey } from './lease.ts'
 import type { Parts } from './parts.ts'
-import { classOfReplica, failureOf, isRevealed, opinionOf, opinionsIn, reopened, shown, UNSURE, votesOf, withFinding, WRONG } from './compare.ts'
+import { classOfReplica, failureOf, isRevealed, opinionOf, opinionsIn, reopened, shown, UNSURE, votesOf, withFinding, without, WRONG } from './compare.ts'
 import type { Finding, Revealed } from './compare.ts'
 import { dueComparison, isLive, liveReplicas, movesOn, standing, TASK_PREFIX, verdictOf } from './task.ts'
 import type { Replica, ReplicaState, Task, TaskRecord } from './task.ts'
@@ -287,8 +287,7 @@ export class Ballot {
       this.setState(turn, job, task, replica, { kind: 'failed', code: 'E_RESULT_LOST', message: 'could not hand its result over' })
       this.#verdict(turn, task, replica)
     }
-    // what a verifier says of one result says nothing of others
-    if (job.document.compare?.by !== 'verifier') delete task.findings
+    task.findings = without(job.document, task.findings ?? [], opinion)
     this.store(turn, job, task)
   }
 
@@ -344,7 +343,7 @@ export class Ballot {
   /** Its word counted: what was held back for it is due. */
   #accept(turn: Turn, job: Job, task: Task, replica: Replica, receipt: Receipt, hash: string): void {
     this.#deals.paying.accepted(turn, replica.agreement, receipt.usage.wallMs, { tasks: 1, bytes: receipt.result.contentBytes })
-    this.setState(turn, job, task, replica, { kind: 'accepted', hash })
+    this.setState(turn, job, task, replica, { kind: 'accepted', hash, usage: receipt.usage })
     this.#verdict(turn, task, replica)
   }
 

@@ -154,6 +154,11 @@ export function reopened(findings: readonly Finding[]): Finding[] {
   return findings.filter(({ as }) => !as.includes('/'))
 }
 
+/** The findings when this opinion is lost: what a verifier says of one result says nothing of others, but a class needs its first member. */
+export function without(rules: Rules, findings: readonly Finding[], opinion: string): Finding[] {
+  return rules.compare?.by === 'verifier' ? findings.filter((finding) => finding.opinion !== opinion && finding.as !== opinion) : []
+}
+
 /** The findings after one more; with `program`, the first of all stands for itself from now on. */
 export function withFinding(rules: Rules, task: Task, finding: Finding): Finding[] {
   const findings = task.findings ?? []

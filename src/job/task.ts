@@ -1,6 +1,6 @@
 import type { ErrorCode, ErrorShape } from '../errors.ts'
 import type { MessageOf } from '../documents/message.ts'
-import type { Receipt } from '../documents/receipt.ts'
+import type { Receipt, Usage } from '../documents/receipt.ts'
 import { nextComparison, votesOf } from './compare.ts'
 import type { Finding, Rules } from './compare.ts'
 import { tally } from './vote.ts'
@@ -17,7 +17,7 @@ export type ReplicaState =
   /** The set is closed; its reveal is awaited. */
   | { kind: 'closing', commit: string }
   | { kind: 'revealed', receipt: Receipt, signature: string, hash: string }
-  | { kind: 'accepted', hash: string }
+  | { kind: 'accepted', hash: string, /** What its provider measured, for people. */ usage?: Usage }
   | { kind: 'rejected', hash: string }
   /** Accepted on its provider's word alone, and worth nothing since that provider was caught. */
   | { kind: 'void', hash: string }

@@ -78,6 +78,8 @@ if (engine !== undefined) {
     assert.is(detail.state, 'done', JSON.stringify(detail.error))
     assert.equal((await printed(id, 'stdout')).split('\n'), ['3', String(SECRET.length), ''])
     assert.match(await printed(id, 'stderr'), /a quarter/)
+    const { usage } = detail.taskList[0]!
+    assert.ok(usage !== undefined && usage.wallMs > 0 && usage.peakMemoryBytes > 0, JSON.stringify(usage))
     assert.equal(detail.taskList[0]?.peers.toSorted(), [ada.peer, ben.peer].sort())
     const { to } = await you.api.results({ job: id, to: join(dir, 'results') })
     assert.is(readFileSync(join(to, 'out', 'copy.txt'), 'utf8'), 'one two three\n')

@@ -1,10 +1,11 @@
 import type { ErrorShape } from '../../../src/errors.ts'
+import { formatSize } from '../../../src/units.ts'
 import type { JobDetail } from '../../api/contract.ts'
 import { shortId } from '../ids.ts'
 import { percent } from '../term/bar.ts'
 import { fields, table } from '../term/table.ts'
 import { clean, groupDigits, plural } from '../term/text.ts'
-import { relative } from '../term/time.ts'
+import { duration, relative } from '../term/time.ts'
 import { errorLines } from './error.ts'
 import { jobHead } from './jobs.ts'
 import { noticeLine } from './notice.ts'
@@ -80,6 +81,8 @@ function tasksTable({ taskList: tasks, quorum }: JobDetail, view: View): string[
     { title: 'at', align: 'right', keep: 3 },
     { title: 'tries', align: 'right', keep: 1 },
     { title: 'exit', align: 'right', keep: 2 },
+    { title: 'took', align: 'right', keep: 4 },
+    { title: 'memory', align: 'right', keep: 6 },
     { title: 'peers', min: 8, keep: 4 },
     { title: 'problem', min: 10, keep: 5 }
   ], shown.map((task) => [
@@ -88,6 +91,8 @@ function tasksTable({ taskList: tasks, quorum }: JobDetail, view: View): string[
     task.state === 'done' || task.fraction === 0 ? '' : percent(task.fraction),
     String(task.attempts),
     task.exitCode === undefined ? '' : String(task.exitCode),
+    task.usage === undefined ? '' : duration(task.usage.wallMs),
+    task.usage === undefined ? '' : formatSize(task.usage.peakMemoryBytes),
     task.peers.map(shortId).join(' '),
     task.error === undefined ? '' : { text: problem(task.error), style: 'red' }
   ]), inner)
