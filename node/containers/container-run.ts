@@ -6,7 +6,7 @@ import { Demultiplexer, KeptLog, ProgressScanner } from './container-logs.ts'
 import { OutputCollector, OutputRefusal } from './container-outputs.ts'
 import type { ContainerSpec } from './container-spec.ts'
 import { EngineError, type EngineClient, type InspectedImage } from './engine-client.ts'
-import { fillInputs } from './engine-volumes.ts'
+import { fillInputs, TOOLS_LOST } from './engine-volumes.ts'
 import { encodeOrders, FrameFault, FrameParser, MarkFinder, newMark, type Frame } from './init-protocol.ts'
 import { DRAIN_DEADLINE_MS, FILL_BYTES_PER_SECOND, MISSED_PINGS, PING_INTERVAL_MS } from './limits.ts'
 import type { Leftovers } from './reaper.ts'
@@ -37,8 +37,6 @@ export interface RunContext {
   architecture: string
   hostMemoryBytes: number
   image: (id: string) => Promise<InspectedImage>
-  /** Of containers that fill volumes. */
-  fillerImage: string
   /** Of the container, and the beginning of its volumes' names. */
   name: string
   resultDir: string
@@ -47,8 +45,6 @@ export interface RunContext {
   alter?: (settings: ContainerSettings) => void
 }
 
-/** A start that failed because the node's own volume had vanished: it can be made again. */
-export const TOOLS_LOST: ErrorCode = 'E_CONTAINER_TOOLS'
 const MEMORY_TRAP = 'memory'
 
 /** One run in one container: makes it, checks it, starts it, listens, ends it, and collects. */
@@ -133,7 +129,7 @@ export class ContainerRun {
 
   /** Makes the container and reads back what the engine made of the settings. Puts the names of volumes into `volumes`. */
   async #prepare(volumes: string[]): Promise<{ id: string, stream: Duplex }> {
-    const { engine, name, identity, fillerImage, hostMemoryBytes } = this.#context
+    const { engine, name, identity, hostMemoryBytes } = this.#context
     const { inputs, stdinPath, limits } = this.#spec
     if (containerMemoryBytes(limits) > hostMemoryBytes) throw new HostFault('E_CONTAINER_MEMORY', `memory and outputs take ${containerMemoryBytes(limits)} bytes, more than this host has`)
     const image = await this.#context.image(this.#spec.imageId)
@@ -150,7 +146,7 @@ export class ContainerRun {
     this.#checkEnded()
     const [{ id, warnings }] = await Promise.all([
       engine.createContainer(name, settings),
-      volumes.length === 0 ? undefined : fillInputs(engine, { name: `${name}-fill`, image: fillerImage, labels, inputs, ...stdinPath === undefined ? {} : { stdinPath }, ...own })
+      volumes.length === 0 ? undefined : fillInputs(engine, { name: `${name}-fill`, labels, inputs, ...stdinPath === undefined ? {} : { stdinPath }, ...own })
     ])
     this.#container = id
     const [stream, inspected] = await Promise.all([engine.attach(id), engine.inspect(id)])

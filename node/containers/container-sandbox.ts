@@ -4,12 +4,12 @@ import { join } from 'node:path'
 import { HearthError, type ErrorCode } from '../../src/errors.ts'
 import { readSeccompProfile } from '../config/index.ts'
 import type { RunResult } from '../sandbox/run-spec.ts'
-import { ContainerRun, TOOLS_LOST, type ContainerHandlers, type RunContext } from './container-run.ts'
+import { ContainerRun, type ContainerHandlers, type RunContext } from './container-run.ts'
 import { checkContainerSpec, type ContainerSpec } from './container-spec.ts'
 import { EngineError, type EngineClient, type InspectedImage } from './engine-client.ts'
 import { engineSockets, findEngine, mapsUsers, type FoundEngine } from './engine-finder.ts'
 import { engineFaults, engineWarnings } from './engine-safety.ts'
-import { fillTools, makeFillerImage } from './engine-volumes.ts'
+import { fillTools, makeFillerImage, TOOLS_LOST } from './engine-volumes.ts'
 import { MAX_KNOWN_IMAGES } from './limits.ts'
 import { Leftovers, reap } from './reaper.ts'
 import type { EngineTraits } from './settings.ts'
@@ -56,7 +56,6 @@ const UIDS = 100_000_000
 /** Where the engine maps users only 65,536 exist, and only inside. */
 const FIRST_MAPPED_UID = 20_000
 const MAPPED_UIDS = 40_000
-const FILLER_REPO = 'hearth-filler'
 
 function abstained(code: ErrorCode, message: string): RunResult {
   return { outcome: { kind: 'abstained', code, message, usage: { wallMs: 0, cpuMs: 0, residentBytes: 0, memoryBytes: 0, outBytes: 0, outFiles: 0, stdoutBytes: 0, stderrBytes: 0 } } }
@@ -161,7 +160,6 @@ export class ContainerSandbox {
     if (connection === undefined) return
     await connection.leftovers.close()
     await reap(connection.engine, this.#options.node).catch(() => 0)
-    await connection.engine.call({ method: 'DELETE', path: `/images/${FILLER_REPO}:${this.#key}` }).catch(() => undefined)
   }
 
   async [Symbol.asyncDispose](): Promise<void> { await this.close() }
@@ -202,7 +200,6 @@ export class ContainerSandbox {
         images.set(id, image)
         return image
       },
-      fillerImage: `${FILLER_REPO}:${this.#key}`,
       resultDir: join(this.#options.dir, 'results', `${spec.runId}-${this.#tries}`),
       ...this.#options.alter === undefined ? {} : { alter: this.#options.alter }
     }
@@ -242,9 +239,9 @@ export class ContainerSandbox {
   async #settle({ client: engine, name, version, info, isRootless }: FoundEngine): Promise<void> {
     const { node } = this.#options
     await reap(engine, node, (runId) => this.#runs.has(runId))
-    await makeFillerImage(engine, FILLER_REPO, this.#key)
+    await makeFillerImage(engine)
     const architecture = version.Arch ?? info.Architecture ?? ''
-    await fillTools(engine, { name: `hearth-${this.#key}-fill`, image: `${FILLER_REPO}:${this.#key}`, labels: { 'hearth.node': node }, volume: this.#toolsVolume, architecture })
+    await fillTools(engine, { name: `hearth-${this.#key}-fill`, labels: { 'hearth.node': node }, volume: this.#toolsVolume, architecture })
     this.#connection = {
       engine, architecture, memoryBytes: info.MemTotal ?? 0, leftovers: new Leftovers(engine), images: new Map(),
       traits: { cgroupVersion: info.CgroupVersion === '1' ? 1 : 2, mapsUsers: mapsUsers(info) }

@@ -3,6 +3,7 @@ import { open } from 'node:fs/promises'
 import { Readable } from 'node:stream'
 import { pipeline } from 'node:stream/promises'
 import { pack, type Pack } from 'tar-stream'
+import type { ErrorCode } from '../../src/errors.ts'
 import type { RunInput } from '../sandbox/run-spec.ts'
 import { EngineError, type EngineClient } from './engine-client.ts'
 import { HostFault } from '../sandbox/host-fault.ts'
@@ -34,16 +35,36 @@ async function tarOf(fill: (tar: Pack) => void): Promise<Buffer> {
   return Buffer.concat(parts)
 }
 
-/** A picture of nothing, of which containers are made that never start: their only use is to reach a volume. */
-export async function makeFillerImage(engine: EngineClient, repo: string, tag: string): Promise<void> {
+/** An image of nothing, of which containers are made that never start: their only use is to reach a volume. All nodes share it, and it stays: 30 bytes. */
+export const FILLER_IMAGE = 'hearth-filler:1'
+
+export async function makeFillerImage(engine: EngineClient): Promise<void> {
+  const isThere = await engine.image(FILLER_IMAGE).then(() => true, (err: unknown) => {
+    if (err instanceof EngineError && err.status === 404) return false
+    throw err
+  })
+  if (isThere) return
+  const [repo = '', tag = ''] = FILLER_IMAGE.split(':')
   const tar = await tarOf((tar) => { tar.entry({ name: 'hearth', mtime: EPOCH }, 'made by Hearth to fill volumes') })
   await engine.importImage(tar, repo, tag)
 }
 
+/** Something of ours that was on the engine is gone: it can be made again. */
+export const TOOLS_LOST: ErrorCode = 'E_CONTAINER_TOOLS'
+
+async function makeFiller(engine: EngineClient, name: string, body: object): Promise<{ id: string }> {
+  try {
+    return await engine.createContainer(name, body)
+  } catch (err) {
+    if (err instanceof EngineError && err.status === 404) throw new HostFault(TOOLS_LOST, 'the image that fills volumes has vanished from the engine')
+    throw err
+  }
+}
+
 /** Mounts volumes in a container that is never started, and unpacks a tar there. */
-async function fill(engine: EngineClient, { name, image, labels, mounts }: FillOptions, tar: Buffer | Readable, deadlineMs: number): Promise<void> {
-  const { id } = await engine.createContainer(name, {
-    Image: image, Cmd: ['/none'], Labels: labels, NetworkDisabled: true,
+async function fill(engine: EngineClient, { name, labels, mounts }: FillOptions, tar: Buffer | Readable, deadlineMs: number): Promise<void> {
+  const { id } = await makeFiller(engine, name, {
+    Image: FILLER_IMAGE, Cmd: ['/none'], Labels: labels, NetworkDisabled: true,
     HostConfig: { NetworkMode: 'none', LogConfig: { Type: 'none' }, Mounts: mounts.map(({ volume, at }) => ({ Type: 'volume', Source: volume, Target: at, VolumeOptions: { NoCopy: true } })) }
   })
   try {
@@ -59,7 +80,6 @@ async function fill(engine: EngineClient, { name, image, labels, mounts }: FillO
 export interface FillOptions {
   /** Of the container for it. */
   name: string
-  image: string
   labels: Record<string, string>
   mounts: { volume: string, at: string }[]
 }

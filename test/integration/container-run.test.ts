@@ -4,6 +4,7 @@ import { join } from 'node:path'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { EngineClient } from '../../node/containers/engine-client.ts'
+import { FILLER_IMAGE } from '../../node/containers/engine-volumes.ts'
 import type { ContainerSettings } from '../../node/containers/settings.ts'
 import type { RunResult } from '../../node/sandbox/run-spec.ts'
 import { compileStatic, dropImage, makeImage, openContainers, printed, specOf, testEngine, textOf, type ContainerBench, type SpecChanges } from '../helpers/engine.ts'
@@ -307,6 +308,9 @@ if (engine !== undefined) {
     assert.match(tools?.Name ?? '', /-tools$/)
     await engine.removeVolume(tools?.Name ?? '')
     assert.is(printed(await bench.sh('echo again')), 'again\n')
+    // as `docker image prune --all` would
+    await engine.call({ method: 'DELETE', path: `/images/${FILLER_IMAGE}`, query: { force: true } })
+    assert.is(printed(await bench.sh('cat /in/a', { inputs: [{ path: 'a', hostPath: bench.file('a', 'a'), sizeBytes: 1 }] })), 'a')
   })
 
   test('a spec that cannot be is an error, not a run; a second run of one id too', async () => {
