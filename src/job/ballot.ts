@@ -287,7 +287,7 @@ export class Ballot {
       this.setState(turn, job, task, replica, { kind: 'failed', code: 'E_RESULT_LOST', message: 'could not hand its result over' })
       this.#verdict(turn, task, replica)
     }
-    task.findings = without(job.document, task.findings ?? [], opinion)
+    if (task.findings !== undefined) task.findings = without(job.document, task.findings, opinion)
     this.store(turn, job, task)
   }
 

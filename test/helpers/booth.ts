@@ -40,6 +40,8 @@ export interface BoothOptions {
   result: (provider: number, segment: number | undefined) => RunResult
   /** What a comparison finds. */
   compare: (effect: EffectOf<'compare'>) => Comparison
+  /** Whether the content of what won can be had; always, without it. */
+  hands?: (content: string) => boolean
   /** In which order the reveals of a round arrive; the order of their leases without it. */
   shuffle?: (replicas: Replica[]) => Replica[]
   /** The requester loses power after every event, and all that was not written. */
@@ -88,6 +90,7 @@ export class Booth {
       for (const { attempt } of this.task.replicas) this.#commit(attempt)
       for (const { attempt } of shuffle([...this.task.replicas])) this.#reveal(attempt)
       while (this.#asked.length > 0) this.#answer()
+      this.#fetch()
       if (wantedReplicas(this.#job.document, this.task) > 0 && this.task.attempts >= most) break
     }
     return this
@@ -112,6 +115,14 @@ export class Booth {
     this.#reveal(attempt)
     while (this.#asked.length > 0) this.#answer()
     return this
+  }
+
+  /** What won and cannot be had is lost, and the vote goes on. */
+  #fetch(): void {
+    const { content } = this
+    if (this.task.state.kind !== 'fetching' || content === undefined || this.#options.hands?.(content) !== false) return
+    this.#step((turn) => { this.#ballot.lost(turn, this.#job, this.task, content) })
+    while (this.#asked.length > 0) this.#answer()
   }
 
   get content(): string | undefined {

@@ -51,7 +51,7 @@ function run(vote: Vote, more: Partial<BoothOptions> = {}): Booth {
   const compare = vote.by === 'bytes' ? {} : { compare: { by: vote.by, module: cidOf('judge'), moduleBytes: 1, args: [] } }
   return new Booth({
     rules: { ...compare, ...vote.segments && vote.by !== 'verifier' ? { segments: SEGMENTS } : {} }, quorum: vote.quorum, spread: vote.quorum + vote.spread, most: MOST,
-    result: (provider, segment) => resultOf(vote, provider, segment), compare: (effect) => find(vote, effect), ...more
+    result: (provider, segment) => resultOf(vote, provider, segment), compare: (effect) => find(vote, effect), hands: (content) => !luck(vote, 'hands', content).chance(vote.lost), ...more
   }).vote().settle()
 }
 
@@ -77,6 +77,8 @@ test('nobody is condemned but by as many who won, and only whole results become 
       const { content } = task.state
       assert.ok(accepted.some(({ segment, attempt }) => segment === undefined && resultOf(vote, attempt, undefined).content === content), 'its content was given as a whole by a winner')
     }
+    // not while there is something to do, or somebody left to ask
+    if (task.state.kind === 'active' && booth.error === undefined) assert.is(task.attempts, MOST, 'it stands still')
     for (const what of [`ends ${task.state.kind}`, ...booth.segments.some((segment) => segment !== undefined) ? ['segment run'] : [], ...accepted.some(({ segment }) => segment !== undefined) ? ['segment accepted'] : [], ...condemned > 0 ? ['condemned'] : [], ...booth.error === undefined ? [] : ['broken']]) seen.set(what, (seen.get(what) ?? 0) + 1)
   })
   console.log([...seen].map(([what, count]) => `${count} ${what}`).join(', '))
