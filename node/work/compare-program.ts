@@ -38,7 +38,8 @@ export class ComparePrograms {
 
   /** Throws what is this computer's own trouble. */
   async ask(program: { by: Compare['by'], args: string[], modulePath: string }, document: JobDocument, inputs: RunInput[], signal: AbortSignal): Promise<Answer> {
-    const sandbox = await (this.#sandbox ??= WasmSandbox.open({ dir: this.#dir, maxRuns: this.#maxRuns }))
+    this.#sandbox ??= WasmSandbox.open({ dir: this.#dir, maxRuns: this.#maxRuns })
+    const sandbox = await this.#sandbox.catch((err: unknown) => { this.#sandbox = undefined; throw err })
     let said = ''
     const spec = {
       runId: `compare-${++this.#runs}`, modulePath: program.modulePath, args: [program.by, ...program.args], env: {}, inputs,
@@ -62,6 +63,6 @@ export class ComparePrograms {
   }
 
   async close(): Promise<void> {
-    await (await this.#sandbox)?.close()
+    await (await this.#sandbox?.catch(() => undefined))?.close()
   }
 }

@@ -51,11 +51,14 @@ export class Comparer {
   /** Comparisons under way, by what is compared; each ends with its job. */
   readonly #running = new Map<string, { job: string, abort: AbortController }>()
   readonly #waiting: (() => void)[] = []
+  /** What a crash left on the disk is gone. */
+  readonly #cleared: Promise<void>
   #busy = 0
   #count = 0
 
   constructor(options: ComparerOptions) {
     this.#options = options
+    this.#cleared = rm(join(options.dir, 'results'), { recursive: true, force: true }).catch(() => undefined)
     this.#programs = new ComparePrograms(join(options.dir, 'sandbox'), MAX_AT_ONCE)
   }
 
@@ -80,6 +83,7 @@ export class Comparer {
 
   async close(): Promise<void> {
     for (const { abort } of this.#running.values()) abort.abort()
+    await this.#cleared
     await this.#programs.close()
   }
 
@@ -105,8 +109,10 @@ export class Comparer {
   /** In a folder of its own, with its own hold on what it needs; neither outlives it. */
   async #try(effect: EffectOf<'compare'>, signal: AbortSignal): Promise<Comparison> {
     signal.throwIfAborted()
-    await mkdir(this.#options.dir, { recursive: true, mode: 0o700 })
-    const dir = await mkdtemp(join(this.#options.dir, 'results-'))
+    const results = join(this.#options.dir, 'results')
+    await this.#cleared
+    await mkdir(results, { recursive: true, mode: 0o700 })
+    const dir = await mkdtemp(join(results, 'of-'))
     const owner = `${COMPARE_OWNER}${effect.job}/${effect.task}/${++this.#count}`
     const { document, fresh, against } = effect
     try {

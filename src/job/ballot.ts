@@ -212,8 +212,8 @@ export class Ballot {
    */
   settleForLess(turn: Turn, job: Job, task: Task): void {
     const voices = task.replicas.filter(({ state }) => state.kind === 'committed' || state.kind === 'revealed')
-    if (this.#unsure(job, task).length > 0) { this.#verifierFails(turn, job, task); return }
     const opinions = new Set(votesOf(job.document, task).map(({ hash }) => hash))
+    if (task.state.kind === 'active' && opinions.size === 0 && this.#unsure(job, task).length > 0) { this.#verifierFails(turn, job, task); return }
     const working = task.replicas.some(({ state }) => state.kind === 'leased' || state.kind === 'running' || state.kind === 'closing')
     if (task.state.kind !== 'active' || job.document.replication.quorum > 1 || task.quorum === 1 || voices.length === 0 || opinions.size > 1 || working) return
     task.quorum = 1

@@ -102,6 +102,12 @@ export class Booth {
     return this
   }
 
+  /** Nobody else can be had. */
+  alone(): this {
+    this.#step((turn) => { this.#ballot.settleForLess(turn, this.#job, this.task) })
+    return this
+  }
+
   /** News of a comparison that nobody waits for. */
   tell(event: Omit<EventOf<'compared'>, 'kind' | 'job' | 'task'>): void {
     this.#step((turn) => { this.#ballot.compared(turn, this.#job, this.task, { kind: 'compared', job: this.#job.id, task: 0, ...event }) })

@@ -27,7 +27,7 @@ test('a start lets go of drafts, first looks and jobs that were never stored, an
   const shared = await store.importBytes(randomBytes(2 * MIB), { pinFor: 'draft:aa' })
   await store.pin(shared.cid, 'job:known')
   const loose = await store.importBytes(randomBytes(1000), { pinFor: 'draft:bb' })
-  for (const owner of ['early:known/1', 'job:unknown', 'hosted:other', 'result:lease']) await store.importBytes(randomBytes(100), { pinFor: owner })
+  for (const owner of ['early:known/1', 'job:unknown', 'compare:known/0/1', 'hosted:other', 'result:lease']) await store.importBytes(randomBytes(100), { pinFor: owner })
   await store.close()
   const again = await open(at)
   await dropLeftovers(again, (job) => job === 'known')

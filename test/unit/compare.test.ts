@@ -183,6 +183,15 @@ test('a verifier that fails on one result is not its provider\'s guilt, and on t
   assert.equal([twice.wrongs(0), twice.wrongs(1)], [0, 0])
 })
 
+test('a verifier that fails on the only result there is ends the job when nobody else can be had, and not where another is right', () => {
+  const unsure = (effect: EffectOf<'compare'>): Comparison => classOf(effect.fresh.content) === 'odd' ? { kind: 'unsure', message: 'it trapped' } : judge(effect)
+  const only = booth(['odd'], { ...VERIFIED, compare: unsure, most: 1 }).vote()
+  assert.is(only.error, undefined)
+  assert.is(only.alone().error?.code, 'E_COMPARE')
+  const both = booth(['truth', 'odd'], { ...VERIFIED, quorum: 2, compare: unsure, most: 2 }).vote().alone()
+  assert.is(both.error, undefined)
+})
+
 /** Contents are `segment values, joined by -`; a run of one segment gives `#segment:value`. */
 const parts = (content: string): string[] => (nameOf.get(content) ?? '').split('-')
 const part = ({ content, segment }: { content: string, segment?: number }, at: number): string => segment === undefined ? parts(content)[at] ?? '' : (nameOf.get(content) ?? '').slice(3)
