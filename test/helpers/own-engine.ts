@@ -1,6 +1,6 @@
 import { execFileSync, spawn, spawnSync, type ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
-import { createWriteStream, existsSync, mkdirSync, mkdtempSync, readFileSync, rmSync } from 'node:fs'
+import { createWriteStream, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { EngineClient } from '../../node/containers/engine-client.ts'
@@ -56,7 +56,14 @@ export class OwnEngine {
 
   get residentBytes(): number { return Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${this.#process?.pid}/status`, 'utf8'))?.[1]) * 1024 }
 
-  signal(signal: 'SIGSTOP' | 'SIGCONT'): void { this.#process?.kill(signal) }
+  /** Resolves when every thread stands still. */
+  async stop(): Promise<void> {
+    this.#process?.kill('SIGSTOP')
+    const tasks = `/proc/${this.#process?.pid}/task`
+    while (readdirSync(tasks).some((task) => !/\) [Tt] /.test(readFileSync(join(tasks, task, 'stat'), 'utf8')))) await new Promise(setImmediate)
+  }
+
+  goOn(): void { this.#process?.kill('SIGCONT') }
 
   /** As a crash would: its containers go on. */
   async kill(): Promise<void> {

@@ -89,12 +89,12 @@ if (lacks === undefined) {
   })
 
   test('a call on an engine that is stuck ends at its deadline', async () => {
-    own.signal('SIGSTOP')
+    await own.stop()
     try {
       const err = await new EngineClient(own.client.socketPath).ping(200).then(() => undefined, (err: unknown) => err)
       assert.ok(err instanceof EngineError && err.kind === 'gone')
     } finally {
-      own.signal('SIGCONT')
+      own.goOn()
     }
   })
 

@@ -5,6 +5,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import type { EngineClient } from '../../node/containers/engine-client.ts'
 import { FILLER_IMAGE } from '../../node/containers/engine-volumes.ts'
+import { ContainerProxy } from '../../node/containers/network/proxy.ts'
 import type { ContainerSettings } from '../../node/containers/settings.ts'
 import type { RunResult } from '../../node/sandbox/run-spec.ts'
 import { compileStatic, dropImage, makeImage, openContainers, printed, specOf, testEngine, textOf, type ContainerBench, type SpecChanges } from '../helpers/engine.ts'
@@ -300,6 +301,15 @@ if (engine !== undefined) {
     assert.equal(await engine.volumesBy(`hearth.node=${other.node}`), [])
     assert.is(await other.sh('true').then(() => 'ran', (err: unknown) => (err as { code: string }).code), 'E_CONTAINER_CLOSED')
     await other.close()
+  })
+
+  test('a job with a network has the relay beside it, and reaches the node\'s proxy alone', async () => {
+    const proxy = await ContainerProxy.open({ allow: ['example.org'], maxBytes: MIB, parentDir: bench.dir })
+    const ask = 'printf "CONNECT example.com:443 HTTP/1.1\\r\\nHost: x\\r\\n\\r\\n" | nc 127.0.0.1 3128; echo $https_proxy; ls /sys/class/net; exit 5'
+    const result = await bench.sh(ask, { network: proxy.attachment(), stdinPath: bench.file('stdin', 'x'), limits: { pids: 2 } })
+    await proxy.close()
+    assert.is(verdict(result), 5)
+    assert.match(textOf(result, 'stdout') ?? '', /^HTTP\/1.1 403 [^]*E_NET_DOMAIN[^]*\nhttp:\/\/127.0.0.1:3128\nlo\n$/)
   })
 
   test('what the engine lost of ours is made again', async () => {
