@@ -7,9 +7,17 @@ import * as assert from 'uvu/assert'
 import { ContentStore } from '../../node/content/index.ts'
 import { Comparer } from '../../node/work/compare.ts'
 import type { FetchRequest } from '../../node/work/content-port.ts'
+import type { Engine } from '../../node/work/engine.ts'
+import { jobBlockCid } from '../../node/work/job-files.ts'
+import { LogHub } from '../../node/work/log-hub.ts'
+import { Worker } from '../../node/work/worker.ts'
+import { nativeHasher } from '../../node/keys/native-hasher.ts'
 import type { Shown } from '../../src/core/effect.ts'
-import type { Comparison, EventOf } from '../../src/core/event.ts'
+import type { Comparison, EventOf, PeerEvent } from '../../src/core/event.ts'
+import { documentCid } from '../../src/codec/hasher.ts'
+import { jobCodec } from '../../src/documents/job.ts'
 import type { JobDocument } from '../../src/documents/job.ts'
+import type { Offer } from '../../src/documents/offer.ts'
 import { HearthError } from '../../src/errors.ts'
 import { peerIdOf } from '../../src/sim/computer.ts'
 import { documentOf } from '../../src/sim/documents.ts'
@@ -128,6 +136,35 @@ test('asked twice it is one; when its job is over nothing is told; and nothing s
   assert.is(context.fetched.filter(({ pinFor }) => pinFor.includes('goes on')).length, 2)
   assert.equal([...context.store.pins()].filter(({ owner }) => owner.startsWith('compare:')), [])
   assert.equal(await readdir(join(context.dir, 'compare', 'results')), [])
+})
+
+test('a host runs the segment that was leased, owes its outputs alone, and refuses one that the job does not have', async ({ dir, store }) => {
+  const document = { ...documentOf(PLAIN_JOB, peerIdOf(0), 0), segments: 3, outputs: ['segment-0/a', 'segment-1/a', 'segment-2/a'], resources: { cores: 1, memoryBytes: MIB, diskBytes: MIB } }
+  const raw = jobCodec.encode(document)
+  const job = documentCid(nativeHasher, raw)
+  await store.putBlock(jobBlockCid(job), raw)
+  const envs: Record<string, string>[] = []
+  const engine: Engine = {
+    prefetch: async () => undefined, suspend: () => undefined, hold: () => undefined,
+    run: async ({ plan }) => {
+      envs.push(plan.env)
+      const usage = { wallMs: 1, cpuMs: 1, residentBytes: 1, memoryBytes: 1, outBytes: 1, outFiles: 1, stdoutBytes: 0, stderrBytes: 0 }
+      return { outcome: { kind: 'exited', exitCode: 0, usage }, files: { kind: 'memory', files: [{ path: `out/segment-${plan.env['HEARTH_SEGMENT_FIRST'] ?? ''}/a`, bytes: Buffer.from('a') }] } }
+    }
+  }
+  const events: PeerEvent[] = []
+  const ended = Promise.withResolvers<void>()
+  const worker = new Worker({ dir: join(dir, 'work'), content: store, fetch: async ({ cid, pinFor }) => { await store.pin(cid, pinFor) }, engines: { wasm: engine }, logs: new LogHub(), dispatch: (event) => { if (event.kind !== 'run-progress' && events.push(event) === 3) ended.resolve() } })
+  const offer: Offer = { v: 1, job, round: 1, requester: peerIdOf(0), addresses: [], market: { engine: 'wasm', hardware: 'cpu', region: 'any' }, resources: document.resources, tasks: 1, replicas: 1, moduleBytes: 1, inputBytes: 0, runMs: document.limits.runMs, deadlineWallMs: 1, issuedWallMs: 1, declineShare: 0 }
+  for (const [attempt, segment] of [1, undefined, 3].entries()) worker.run({ kind: 'run', lease: { agreement: 'a', task: 0, attempt }, job, requester: peerIdOf(0), offer, ...segment === undefined ? {} : { segment } })
+  await ended.promise
+  await worker.close()
+  const of = (attempt: number): PeerEvent | undefined => events.find((event) => 'lease' in event && event.lease.attempt === attempt)
+  const [part, whole, none] = [of(0), of(1), of(2)]
+  assert.ok(part?.kind === 'run-finished' && part.result.status === 'exited')
+  assert.ok(whole?.kind === 'run-finished' && whole.result.trap === 'E_OUTPUT_MISSING', 'the whole owes all outputs')
+  assert.ok(none?.kind === 'run-failed' && none.code === 'E_OFFER_MISMATCH')
+  assert.equal(envs.map((env) => [env['HEARTH_SEGMENT_FIRST'], env['HEARTH_SEGMENT_LAST']]).sort(), [['0', '2'], ['1', '1']])
 })
 
 test.run()
