@@ -8,10 +8,10 @@ import type { ContainerSpec } from './container-spec.ts'
 import { EngineError, type EngineClient, type InspectedImage } from './engine-client.ts'
 import { fillInputs, TOOLS_LOST } from './engine-volumes.ts'
 import { encodeOrders, FrameFault, FrameParser, MarkFinder, newMark, type Frame } from './init-protocol.ts'
-import { DRAIN_DEADLINE_MS, FILL_BYTES_PER_SECOND, MISSED_PINGS, PING_INTERVAL_MS } from './limits.ts'
+import { DRAIN_DEADLINE_MS, FILL_BYTES_PER_SECOND, MAX_KNOWN_IMAGES, MISSED_PINGS, PING_INTERVAL_MS } from './limits.ts'
 import type { Leftovers } from './reaper.ts'
 import { RunClock } from './run-clock.ts'
-import { commandOf, containerMemoryBytes, containerSettings, labelsOf, type ContainerSettings, type EngineTraits, type RunIdentity } from './settings.ts'
+import { commandOf, containerMemoryBytes, containerSettings, labelsOf, MOUNT_POINTS, type ContainerSettings, type EngineTraits, type RunIdentity } from './settings.ts'
 import { settingsDiffering } from './settings-check.ts'
 import { readUsage, type ContainerUsage } from './usage.ts'
 
@@ -37,6 +37,8 @@ export interface RunContext {
   architecture: string
   hostMemoryBytes: number
   image: (id: string) => Promise<InspectedImage>
+  /** Images of which the mount points were looked at: none is a link. */
+  plainImages: Set<string>
   /** Of the container, and the beginning of its volumes' names. */
   name: string
   resultDir: string
@@ -149,11 +151,13 @@ export class ContainerRun {
       volumes.length === 0 ? undefined : fillInputs(engine, { name: `${name}-fill`, labels, inputs, ...stdinPath === undefined ? {} : { stdinPath }, ...own })
     ])
     this.#container = id
-    const [stream, inspected] = await Promise.all([engine.attach(id), engine.inspect(id)])
+    const [stream, inspected, links] = await Promise.all([engine.attach(id), engine.inspect(id), this.#linksOf(id)])
     const differing = [...settingsDiffering(settings, inspected), ...warnings]
-    if (differing.length > 0) {
+    if (links.length > 0 || differing.length > 0) {
       stream.destroy()
-      throw new HostFault('E_CONTAINER_SETTINGS', `the engine did not take the settings as asked: ${differing.join(', ').slice(0, 500)}`)
+      throw links.length > 0
+        ? new HostFault('E_CONTAINER_IMAGE', `the image has a link where something is mounted: ${links.join(', ')}`)
+        : new HostFault('E_CONTAINER_SETTINGS', `the engine did not take the settings as asked: ${differing.join(', ').slice(0, 500)}`)
     }
     return { id, stream }
   }
@@ -168,6 +172,17 @@ export class ContainerRun {
     if ((argv[0] ?? '') === '') refuse('has no command, nor has the job')
     this.#workingDir = this.#spec.workingDir ?? ((image.Config?.WorkingDir ?? '') === '' ? '/' : image.Config?.WorkingDir ?? '/')
     return argv
+  }
+
+  /** Looked at once for an image: it does not change. */
+  async #linksOf(id: string): Promise<string[]> {
+    const { engine, plainImages } = this.#context
+    if (plainImages.has(this.#spec.imageId)) return []
+    const found = await Promise.all(MOUNT_POINTS.map(async (path) => await engine.isLink(id, path) ? [path] : []))
+    const links = found.flat()
+    if (plainImages.size >= MAX_KNOWN_IMAGES) plainImages.clear()
+    if (links.length === 0) plainImages.add(this.#spec.imageId)
+    return links
   }
 
   #checkEnded(): void {

@@ -48,6 +48,7 @@ interface Connection {
   memoryBytes: number
   leftovers: Leftovers
   images: Map<string, InspectedImage>
+  plainImages: Set<string>
 }
 
 /** Users of runs: no other container's, nobody's on the host. Above what hosts give out to users and services, below 2^31. */
@@ -185,12 +186,12 @@ export class ContainerSandbox {
     }
   }
 
-  #context(spec: ContainerSpec, { engine, traits, architecture, memoryBytes, leftovers, images }: Connection): RunContext {
+  #context(spec: ContainerSpec, { engine, traits, architecture, memoryBytes, leftovers, images, plainImages }: Connection): RunContext {
     // a run that is tried again finds the names of its first try taken
     const name = `hearth-${this.#key}-${spec.runId}-${++this.#tries}`
     const uid = traits.mapsUsers ? FIRST_MAPPED_UID + this.#uid++ % MAPPED_UIDS : FIRST_UID + this.#uid++ % UIDS
     return {
-      engine, traits, architecture, hostMemoryBytes: memoryBytes, leftovers, name,
+      engine, traits, architecture, hostMemoryBytes: memoryBytes, leftovers, plainImages, name,
       identity: { node: this.#options.node, uid, toolsVolume: this.#toolsVolume, seccomp: this.#seccomp },
       image: async (id) => {
         const known = images.get(id)
@@ -243,7 +244,7 @@ export class ContainerSandbox {
     const architecture = version.Arch ?? info.Architecture ?? ''
     await fillTools(engine, { name: `hearth-${this.#key}-fill`, labels: { 'hearth.node': node }, volume: this.#toolsVolume, architecture })
     this.#connection = {
-      engine, architecture, memoryBytes: info.MemTotal ?? 0, leftovers: new Leftovers(engine), images: new Map(),
+      engine, architecture, memoryBytes: info.MemTotal ?? 0, leftovers: new Leftovers(engine), images: new Map(), plainImages: new Set(),
       traits: { cgroupVersion: info.CgroupVersion === '1' ? 1 : 2, mapsUsers: mapsUsers(info) }
     }
     this.#status = { kind: 'ready', name, version: version.Version ?? '', isRootless, socketPath: engine.socketPath, cores: info.NCPU ?? 0, memoryBytes: info.MemTotal ?? 0, warnings: engineWarnings(version) }

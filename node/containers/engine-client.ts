@@ -1,3 +1,4 @@
+import type { IncomingMessage } from 'node:http'
 import type { Duplex, Readable } from 'node:stream'
 import Docker from 'dockerode'
 import { ACT_DEADLINE_MS, ASK_DEADLINE_MS, MIN_API_VERSION } from './limits.ts'
@@ -145,6 +146,24 @@ export class EngineClient {
   }
   async stats(id: string): Promise<EngineStats> { return await this.call({ method: 'GET', path: `/containers/${id}/stats`, query: { stream: false, 'one-shot': true }, deadlineMs: 2000 }) }
   async putArchive(id: string, path: string, tar: Readable | Buffer, deadlineMs: number): Promise<void> { await this.call({ method: 'PUT', path: `/containers/${id}/archive`, query: { path, noOverwriteDirNonDir: true }, file: tar, deadlineMs }) }
+
+  /** Whether `path` of a container that has not started is a symbolic link; a path that is not there is none. */
+  async isLink(id: string, path: string): Promise<boolean> {
+    const late = AbortSignal.timeout(ASK_DEADLINE_MS)
+    const asked = this.#docker.getContainer(id).infoArchive({ path, abortSignal: late }) as Promise<IncomingMessage>
+    try {
+      const answer = await Promise.race([asked, aborted(late)])
+      answer.resume()
+      const header = answer.headers['x-docker-container-path-stat']
+      const stat = JSON.parse(Buffer.from(String(header), 'base64').toString('utf8')) as { linkTarget?: string }
+      return (stat.linkTarget ?? '') !== ''
+    } catch (err) {
+      asked.catch(() => undefined)
+      const fault = asEngineError(err, 'HEAD archive')
+      if (fault.status === 404) return false
+      throw fault
+    }
+  }
 
   /**
    * Resolves with the exit code when the container ends the next time: to be called before it starts (a plain wait says 0

@@ -153,9 +153,9 @@ export async function fillInputs(engine: EngineClient, options: Omit<FillOptions
     await fill(engine, { ...options, mounts }, Readable.from(tar as AsyncIterable<Buffer>, { objectMode: false }), ACT_DEADLINE_MS + bytes / FILL_BYTES_PER_SECOND * 1000)
   } catch (err) {
     tar.destroy()
-    // What broke the stream tells more than that it broke.
-    await added
-    throw err
+    // an input that broke the stream tells more than that it broke
+    const reason: unknown = await added.then(() => undefined, (why: unknown) => why)
+    throw reason instanceof HostFault ? reason : err
   }
   await added
 }

@@ -11,6 +11,11 @@ const INIT = `${TOOLS_DIR}/init`
 const RELAY = `${TOOLS_DIR}/relay`
 export const STDIN_DIR = `${TOOLS_DIR}/run`
 const SOCKET_DIR = '/run/hearth'
+/**
+ * Where the engine and these settings mount: were one of them a link in the image, a mount would land elsewhere (over /proc,
+ * say), which has led runtimes astray more than once.
+ */
+export const MOUNT_POINTS = ['/.hearth', '/dev', '/etc', '/in', '/out', '/proc', '/run', '/run/hearth', '/run/secrets', '/sys', '/tmp'] as const
 /** Any name but the host's. */
 const HOSTNAME = 'hearth'
 /** Beside the job's own processes: process 1, and the relay with the one that starts it. */
@@ -131,6 +136,11 @@ export function labelsOf(node: string, runId: string): Record<string, string> {
   return { 'hearth.node': node, 'hearth.run': runId }
 }
 
+/** A user without an entry in the image has `/` for a home, which nothing can write: programs that keep caches there would fail. */
+function homeOf(image: InspectedImage): Record<string, string> {
+  return (image.Config?.Env ?? []).some((entry) => entry.startsWith('HOME=')) ? {} : { HOME: '/tmp' }
+}
+
 /** All that the engine is asked for one run. Pure. `argv` comes from `commandOf`. */
 export function containerSettings(spec: ContainerSpec, argv: readonly string[], image: InspectedImage, traits: EngineTraits, identity: RunIdentity): ContainerSettings {
   return {
@@ -138,7 +148,7 @@ export function containerSettings(spec: ContainerSpec, argv: readonly string[], 
     Hostname: HOSTNAME, Domainname: '', User: `${identity.uid}:${identity.uid}`,
     // Process 1 is ours; it goes to the job's directory itself: runtimes have been led astray by an image's WORKDIR.
     Entrypoint: [INIT], Cmd: [...spec.network === undefined ? [] : [RELAY], ...argv], WorkingDir: '/',
-    Env: containerEnv({ ...spec.env, ...spec.network?.env }, image.Config?.Env ?? [], spec.gpus),
+    Env: containerEnv({ ...homeOf(image), ...spec.env, ...spec.network?.env }, image.Config?.Env ?? [], spec.gpus),
     Labels: labelsOf(identity.node, spec.runId),
     AttachStdin: true, AttachStdout: true, AttachStderr: true, OpenStdin: true, StdinOnce: true, Tty: false,
     NetworkDisabled: false, Healthcheck: { Test: ['NONE'] }, StopSignal: 'SIGKILL',

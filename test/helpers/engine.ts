@@ -37,7 +37,7 @@ export type ImageFile = { name: string, content: string | Buffer, mode?: number 
 export async function makeImage(engine: EngineClient, tag: string, { files = [], changes = [] }: { files?: ImageFile[], changes?: string[] } = {}): Promise<string> {
   if (BUSYBOX === undefined) throw new Error('no busybox')
   const tar = pack()
-  tar.entry({ name: 'tmp', type: 'directory', mode: 0o1777 })
+  if (!files.some(({ name }) => name === 'tmp')) tar.entry({ name: 'tmp', type: 'directory', mode: 0o1777 })
   // some storage drivers give no sensible mode to folders that are only implied
   for (const name of ['bin', 'etc']) tar.entry({ name, type: 'directory', mode: 0o755 })
   tar.entry({ name: 'etc/passwd' }, 'root:x:0:0:root:/:/bin/sh\n')

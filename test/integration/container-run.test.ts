@@ -243,6 +243,17 @@ if (engine !== undefined) {
     }
   })
 
+  test('C21: an image that has links where something is mounted is refused', async () => {
+    const tag = `${TAG}-links`
+    try {
+      for (const [name, linkTo] of [['out', '/proc'], ['.hearth', '/in'], ['run', '/proc/self'], ['tmp', '../../../etc']] as const) {
+        assert.is(verdict(await bench.sh('true', { imageId: await makeImage(engine, tag, { files: [{ name, linkTo }] }) })), 'E_CONTAINER_IMAGE', name)
+      }
+    } finally {
+      await dropImage(engine, tag)
+    }
+  })
+
   test('a held run stands still, its time too, and goes on', async () => {
     const { up, result } = whenUp('for n in 1 2 3 4 5; do sleep 0.1; done; echo end', { runId: 'held', limits: { wallMs: 2500 } })
     await up

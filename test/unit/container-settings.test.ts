@@ -93,6 +93,13 @@ test('leased cards, and only they, are in the settings; a network is one folder 
   assert.equal(settingsOf().HostConfig['DeviceRequests'], [])
 })
 
+test('a job has a home that it can write, unless it or its image names another', () => {
+  const homeIn = (env: Record<string, string>, image = IMAGE): string[] => (containerSettings({ ...specOf(IMAGE_ID), env }, ['true'], image, { cgroupVersion: 2, mapsUsers: false }, IDENTITY)['Env'] as string[]).filter((entry) => entry.startsWith('HOME='))
+  assert.equal(homeIn({}), ['HOME=/tmp'])
+  assert.equal(homeIn({ HOME: '/out' }), ['HOME=/out'])
+  assert.equal(homeIn({}, { ...IMAGE, Config: { Env: ['HOME=/opt'] } }), [])
+})
+
 test('outputs lie in memory, so they count; nothing is without a limit where the job agreed on none', () => {
   assert.ok(containerMemoryBytes({ memoryBytes: 64 * MIB, outBytes: 16 * MIB }) >= 80 * MIB)
   const { HostConfig } = settingsOf({ limits: { ...specOf(IMAGE_ID).limits, outBytes: 0, outFiles: 0 } })
