@@ -164,7 +164,7 @@ test('a host runs the segment that was leased, owes its outputs alone, and refus
   assert.ok(part?.kind === 'run-finished' && part.result.status === 'exited')
   assert.ok(whole?.kind === 'run-finished' && whole.result.trap === 'E_OUTPUT_MISSING', 'the whole owes all outputs')
   assert.ok(none?.kind === 'run-failed' && none.code === 'E_OFFER_MISMATCH')
-  assert.equal(envs.map((env) => [env['HEARTH_SEGMENT_FIRST'], env['HEARTH_SEGMENT_LAST']]).sort(), [['0', '2'], ['1', '1']])
+  assert.equal(envs.map((env) => `${env['HEARTH_SEGMENT_FIRST'] ?? ''} to ${env['HEARTH_SEGMENT_LAST'] ?? ''}`).sort(), ['0 to 2', '1 to 1'])
 })
 
 test.run()

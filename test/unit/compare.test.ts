@@ -5,13 +5,23 @@ import type { EffectOf } from '../../src/core/effect.ts'
 import type { Comparison } from '../../src/core/event.ts'
 import type { Compare } from '../../src/documents/job.ts'
 import { outputsOf, taskPlan } from '../../src/documents/job.ts'
-import { peerIdOf } from '../../src/sim/computer.ts'
+import { ZERO_ADDRESS, ZERO_BYTES32 } from '../../src/documents/agreement.ts'
+import type { Agreement } from '../../src/documents/agreement.ts'
+import type { Identity } from '../../src/documents/identity.ts'
+import { NO_CONTAINERS } from '../../src/documents/share.ts'
+import { freshTask } from '../../src/job/task.ts'
+import type { Replica } from '../../src/job/task.ts'
+import { Peer } from '../../src/peer.ts'
+import { addressOf, peerIdOf } from '../../src/sim/computer.ts'
+import { countingHasher } from '../../src/sim/hasher.ts'
+import { HOUR_MS } from '../../src/units.ts'
 import { documentOf } from '../../src/sim/documents.ts'
 import { cidOf } from '../../src/sim/truth.ts'
 import { Booth, gives } from '../helpers/booth.ts'
 import type { BoothOptions } from '../helpers/booth.ts'
 import { PLAIN_JOB } from '../helpers/plain-job.ts'
 
+const WALL_MS = 1_800_000_000_000
 const program: Compare = { by: 'program', module: cidOf('comparator'), moduleBytes: 1, args: [] }
 const verifier: Compare = { by: 'verifier', module: cidOf('verifier'), moduleBytes: 1, args: [] }
 
@@ -259,6 +269,33 @@ test('a provider is told its segment by its environment, and owes that segment\'
   assert.equal(taskPlan(document, 0, 7).env, { A: '1', HEARTH_SEGMENTS: '10', HEARTH_SEGMENT_FIRST: '7', HEARTH_SEGMENT_LAST: '7' })
   assert.equal(outputsOf(document, undefined), document.outputs)
   assert.equal(outputsOf(document, 1), ['segment-1/a'])
+})
+
+test('a requester that comes back leases the same segment again to a host that never heard of it', () => {
+  const hasher = countingHasher()
+  const identityOf = (index: number): Identity => ({ peer: peerIdOf(index), address: addressOf(index), payee: addressOf(index), peerSignature: new Uint8Array(64), moneySignature: '' })
+  const hardware = { cores: 1, memoryBytes: 1, diskBytes: 1, gpus: [] }
+  const host = { ownerActive: false, minuteOfDay: 0, weekday: 0, diskFreeBytes: 1 }
+  const requester = new Peer({
+    self: { identity: identityOf(0), separator: new Uint8Array(32), chainId: 0, contract: ZERO_ADDRESS, paramsHash: ZERO_BYTES32 }, hasher, hardware, requester: { bidWindowMs: 1, maxProviders: 1 }, free: { allow: 'anyone', coreMsADay: 1 },
+    policy: { enabled: false, paused: false, ...hardware, gpus: false, engines: ['wasm'], region: 'any', maxRunMs: 1, maxInputBytes: 1, allow: [], deny: [], hours: [], onlyWhenIdle: false, ...NO_CONTAINERS, busyPrograms: [], maxRequesterFaultShare: 1 }
+  })
+  const [id, agreement] = [cidOf('job'), `0x${'ab'.repeat(32)}`]
+  const terms: Agreement = {
+    v: 1, job: id, requester: peerIdOf(0), provider: peerIdOf(1), requesterAddress: addressOf(0), providerAddress: addressOf(1), payee: addressOf(1), chainId: 0, contract: ZERO_ADDRESS, paramsHash: ZERO_BYTES32, programRoot: ZERO_BYTES32,
+    initialRoot: ZERO_BYTES32, meterVersion: 0, attempt: 0, slots: 1, taskPriceWei: 0n, terms: { mode: 'free' }, createdWallMs: WALL_MS, expiresWallMs: WALL_MS + HOUR_MS
+  }
+  const replica: Replica = { agreement, provider: peerIdOf(1), payee: addressOf(1), attempt: 2, sinceMonoMs: 0, check: false, segment: 3, state: { kind: 'leased' } }
+  requester.restore([
+    [`job/${id}`, { v: 1, id, document: { ...documentOf(PLAIN_JOB, peerIdOf(0), 0), segments: 4, createdWallMs: WALL_MS }, createdWallMs: WALL_MS, offerRound: 1, begun: true, state: { kind: 'running' } }],
+    [`deal/${agreement}`, { v: 1, id: agreement, job: id, provider: peerIdOf(1), payee: addressOf(1), agreement: terms, state: 'active' }],
+    [`task/${id}/0`, { v: 1, job: id, task: { ...freshTask(0), attempts: 3, replicas: [replica] } }]
+  ])
+  const entropy = new Uint8Array(32)
+  requester.handle({ kind: 'start', hardware, host }, { monoMs: 0, wallMs: WALL_MS }, entropy)
+  const { effects } = requester.handle({ kind: 'message', from: peerIdOf(1), message: { kind: 'beat', agreement, running: [], suspended: false } }, { monoMs: 10_000, wallMs: WALL_MS + 10_000 }, entropy)
+  const leases = effects.flatMap((effect) => effect.kind === 'send' && effect.message.kind === 'lease' ? effect.message.leases : [])
+  assert.equal(leases, [{ task: 0, attempt: 2, segment: 3 }])
 })
 
 test.run()
