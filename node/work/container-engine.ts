@@ -63,6 +63,9 @@ export interface ContainerEngineOptions {
 /** Gives something back when a run has ended. */
 type Undo = () => Promise<void> | void
 
+/** A run from its first step to its last. */
+interface Running { stop: (error: HearthError) => void, onHeld: (held: boolean) => void, holders: Set<'owner' | 'money'> }
+
 /** What people are told of the containers of this host. */
 export interface ContainersReport { /** Undefined where none are lent. */ engine: EngineStatus | undefined, cards: CardStatus[], problems: readonly GpuProblem[], images: CachedImage[] }
 
@@ -73,7 +76,7 @@ export class ContainerEngine implements Engine {
   readonly #timers: NodeJS.Timeout[] = []
   /** Runs whose cards their owner uses, since when. */
   readonly #aside = new Map<string, number>()
-  readonly #stops = new Map<string, (error: HearthError) => void>()
+  readonly #running = new Map<string, Running>()
   /** Undefined until this host lends containers. */
   #sandbox: ContainerSandbox | undefined
   #images: ImageStore | undefined
@@ -137,8 +140,8 @@ export class ContainerEngine implements Engine {
   async run(task: TaskRun, watch: RunWatch): Promise<RunResult> {
     const stop = new AbortController()
     const signal = AbortSignal.any([watch.signal, stop.signal])
-    this.#stops.set(task.runId, (error) => { stop.abort(error) })
-    const undo: Undo[] = [() => { this.#stops.delete(task.runId) }]
+    this.#running.set(task.runId, { stop: (error) => { stop.abort(error) }, onHeld: watch.onHeld, holders: new Set() })
+    const undo: Undo[] = [() => { this.#running.delete(task.runId) }]
     try {
       const { spec, proxy } = await this.#prepare(task, { ...watch, signal }, undo)
       watch.onStart()
@@ -167,7 +170,7 @@ export class ContainerEngine implements Engine {
   }
 
   hold(runId: string, held: boolean): void {
-    this.#sandbox?.hold(runId, held)
+    this.#hold(runId, 'money', held)
   }
 
   async close(): Promise<void> {
@@ -294,16 +297,26 @@ export class ContainerEngine implements Engine {
     const { hold, go } = await this.#gpus.look(nowMonoMs)
     for (const run of hold) {
       this.#aside.set(run, nowMonoMs)
-      this.#sandbox?.hold(run, true)
+      this.#hold(run, 'owner', true)
     }
     for (const run of go) {
       this.#aside.delete(run)
-      this.#sandbox?.hold(run, false)
+      this.#hold(run, 'owner', false)
     }
     for (const [run, since] of this.#aside) {
-      if (nowMonoMs - since > CARD_WAIT_MS) this.#stops.get(run)?.(new HearthError('E_HOST_LEFT', 'its owner uses the graphics card'))
+      if (nowMonoMs - since > CARD_WAIT_MS) this.#running.get(run)?.stop(new HearthError('E_HOST_LEFT', 'its owner uses the graphics card'))
     }
     this.#tell()
+  }
+
+  /** A run goes on when nobody holds it any more. */
+  #hold(runId: string, by: 'owner' | 'money', held: boolean): void {
+    const running = this.#running.get(runId)
+    if (running === undefined) return
+    if (held) running.holders.add(by)
+    else running.holders.delete(by)
+    this.#sandbox?.hold(runId, running.holders.size > 0)
+    if (by === 'owner') running.onHeld(held)
   }
 
   #tell(): void {

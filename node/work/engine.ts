@@ -24,6 +24,8 @@ export interface RunWatch {
   /** Everything is here: the program begins now. */
   onStart: () => void
   onLog: (stream: LogStreamName, bytes: Uint8Array) => void
+  /** The owner uses what it runs on, or no more. */
+  onHeld: (held: boolean) => void
   /** What the program says of itself, where its engine has a way to. */
   onProgress: (fraction: number) => void
 }

@@ -3,6 +3,7 @@ import { join, relative, sep } from 'node:path'
 import type { LeaseId, PeerEvent } from '../../src/core/event.ts'
 import type { EffectOf } from '../../src/core/effect.ts'
 import { outputsOf, taskPlan } from '../../src/documents/job.ts'
+import type { RunPhase } from '../../src/documents/message.ts'
 import type { RunResult, Usage } from '../../src/documents/receipt.ts'
 import type { EngineKind } from '../../src/documents/resources.ts'
 import { HearthError, toErrorShape } from '../../src/errors.ts'
@@ -147,6 +148,7 @@ export class Worker {
       signal,
       onFetch: (fraction) => { progress.tell('fetching', fraction) },
       onStart: () => { progress.start() },
+      onHeld: (held) => { progress.hold(held) },
       onLog: (stream, bytes) => { this.#options.logs.append(leaseKey(lease), stream, bytes) },
       onProgress: (fraction) => { progress.tell('running', fraction) }
     }).finally(() => { progress.end() })
@@ -190,6 +192,7 @@ class ProgressTeller {
   readonly #dispatch: (event: PeerEvent) => void
   #lastMonoMs = performance.now()
   #started: NodeJS.Timeout | undefined
+  #fraction = 0
 
   constructor(lease: LeaseId, dispatch: (event: PeerEvent) => void) {
     this.#lease = lease
@@ -206,11 +209,17 @@ class ProgressTeller {
     this.#started = setTimeout(() => { this.#say('running', 0) }, WORTH_TELLING_MS)
   }
 
+  /** Said at once: its requester does not pay for such time, and wants to know. */
+  hold(held: boolean): void {
+    this.#say(held ? 'held' : 'running', this.#fraction)
+  }
+
   end(): void {
     clearTimeout(this.#started)
   }
 
-  #say(phase: 'fetching' | 'running', fraction: number): void {
+  #say(phase: RunPhase, fraction: number): void {
+    this.#fraction = phase === 'fetching' ? 0 : fraction
     this.#lastMonoMs = performance.now()
     this.#dispatch({ kind: 'run-progress', lease: this.#lease, phase, fraction })
   }

@@ -2,7 +2,7 @@ import type { ErrorCode } from '../errors.ts'
 import type { Account, ChainCosts } from '../documents/account.ts'
 import type { Ad } from '../documents/ad.ts'
 import type { JobDocument } from '../documents/job.ts'
-import type { Message } from '../documents/message.ts'
+import type { Message, RunPhase } from '../documents/message.ts'
 import type { RunResult, Usage } from '../documents/receipt.ts'
 import type { Hardware } from '../documents/resources.ts'
 import type { SharePolicy } from '../documents/share.ts'
@@ -53,7 +53,7 @@ export type PeerEvent =
   | { kind: 'cancel', job: string }
   | { kind: 'rate', peer: string, stars: number }
   | { kind: 'forget', job: string }
-  | { kind: 'run-progress', lease: LeaseId, phase: 'fetching' | 'running', fraction: number }
+  | { kind: 'run-progress', lease: LeaseId, phase: RunPhase, fraction: number }
   | { kind: 'run-finished', lease: LeaseId, result: RunResult, usage: Usage }
   | { kind: 'run-failed', lease: LeaseId, code: ErrorCode, message: string }
   /** The content of an accepted result is here in full, or could not be had from any of its providers. */

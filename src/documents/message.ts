@@ -44,7 +44,10 @@ const lease = z.strictObject({ kind: z.literal('lease'), agreement: bytes32, lea
 /** Provider's sign of life and what it holds; a requester that sees an unknown lease answers `cancel`, a missing one is re-sent. */
 const beat = z.strictObject({ kind: z.literal('beat'), agreement: bytes32, running: z.array(leaseRef).max(MAX_LEASES_A_MESSAGE), suspended: z.boolean(), worked: worked.optional() })
 const probe = z.strictObject({ kind: z.literal('probe'), agreement: bytes32 })
-const progress = z.strictObject({ kind: z.literal('progress'), ...leaseKey, phase: z.enum(['fetching', 'running']), /** 0 to 1 of the phase, where known. */ fraction: real(0, 1) })
+/** `held`: its host's owner uses what it runs on, such as the graphics card; `running` again when it goes on. */
+export const RUN_PHASES = ['fetching', 'running', 'held'] as const
+export type RunPhase = typeof RUN_PHASES[number]
+const progress = z.strictObject({ kind: z.literal('progress'), ...leaseKey, phase: z.enum(RUN_PHASES), /** 0 to 1 of the phase, where known. */ fraction: real(0, 1) })
 const failed = z.strictObject({ kind: z.literal('failed'), ...leaseKey, code: errorCode, message: text(200), worked: worked.optional(), /** By this lease alone. */ spent: worked.optional() })
 const commit = z.strictObject({ kind: z.literal('commit'), ...leaseKey, commit: bytes32, worked: worked.optional() })
 const closedSet = z.strictObject({ kind: z.literal('closed-set'), ...leaseKey, set: closedSetSchema, signature: signature65.optional() })

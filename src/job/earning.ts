@@ -23,8 +23,8 @@ import { WINNER_PREFIX, Winners } from '../payment/winners.ts'
 import { PARAMS } from '../params.ts'
 import { DAY_MS, SECOND_MS } from '../units.ts'
 import type { Hosted } from './hosted.ts'
-import { leaseKey } from './lease.ts'
 import type { Parts } from './parts.ts'
+import { RunClocks } from './run-clocks.ts'
 
 /** How a host is paid; absent when it works for nothing. */
 export interface EarnerSettings {
@@ -50,8 +50,6 @@ export const UNPAID_MS = 30 * SECOND_MS
 /** A refund can be claimed this long. */
 const REFUND_LIFE_MS = 7 * DAY_MS
 
-/** How long a run's program ran before it goes now, since when it goes, and what of all that was claimed. */
-interface Clock { ranMs: number, sinceMonoMs: number | undefined, claimedMs: number, /** For want of money. */ held: boolean }
 export type TermsAnswer = { kind: 'terms', terms: Terms } | { kind: 'refused', code: ErrorCode, message: string } | { kind: 'wait' }
 
 /** The provider's money: its terms, one recipient an agreement, its winners; and when work may go on. */
@@ -66,9 +64,7 @@ export class Earning {
   /** Of agreements that stand here. */
   readonly #live = new Set<string>()
   readonly #backing = new Backing(this.#recipients)
-  readonly #clocks = new Map<string, Map<string, Clock>>()
-  /** Its owner has the computer: nothing runs. */
-  #suspended = false
+  readonly #clocks = new RunClocks()
   #costs: ChainCosts | undefined
 
   constructor(parts: Parts, accounts: Accounts, settings: EarnerSettings | undefined, draws: Draws, tickets: TicketHasher) {
@@ -190,22 +186,21 @@ export class Earning {
   /** A run's program began: from now on its time is claimed. */
   began(turn: Turn, lease: LeaseId): void {
     const recipient = this.#recipients.get(lease.agreement)
-    const clocks = this.#clocks.get(lease.agreement) ?? new Map<string, Clock>()
-    if (recipient === undefined || clocks.has(leaseKey(lease))) return
-    clocks.set(leaseKey(lease), { ranMs: 0, sinceMonoMs: this.#suspended ? undefined : turn.now.monoMs, claimedMs: 0, held: false })
-    this.#clocks.set(lease.agreement, clocks)
-    this.#arm(turn, recipient)
+    if (recipient !== undefined && this.#clocks.began(lease, turn.now.monoMs)) this.#arm(turn, recipient)
+  }
+
+  /** A run stands still for the owner of what it runs on, until it `began` again: nobody's time. */
+  aside(turn: Turn, lease: LeaseId): void {
+    this.#clocks.aside(lease, turn.now.monoMs)
   }
 
   /** A run is over, however: what it worked, at least what was claimed of it. Undefined where nothing is paid. */
   ended(turn: Turn, lease: LeaseId, wallMs: number | undefined): number | undefined {
     const recipient = this.#recipients.get(lease.agreement)
     if (recipient === undefined) return undefined
-    const clock = this.#clocks.get(lease.agreement)?.get(leaseKey(lease))
-    this.#clocks.get(lease.agreement)?.delete(leaseKey(lease))
-    const claimedMs = clock?.claimedMs ?? 0
-    const ranMs = Math.max(claimedMs, wallMs ?? (clock === undefined ? 0 : ranFor(clock, turn.now.monoMs)))
-    recipient.worked(turn, totalOf(recipient.work) + ranMs - claimedMs)
+    const clock = this.#clocks.end(lease, turn.now.monoMs)
+    const ranMs = Math.max(clock.claimedMs, wallMs ?? clock.ranMs)
+    recipient.worked(turn, totalOf(recipient.work) + ranMs - clock.claimedMs)
     return ranMs
   }
 
@@ -273,31 +268,19 @@ export class Earning {
   /** Claims what running programs have worked; `say` is called when there is news. Work that is not paid is held. */
   look(turn: Turn, id: string, say: () => void): void {
     const recipient = this.#recipients.get(id)
-    const clocks = this.#clocks.get(id)
-    if (recipient === undefined || clocks === undefined || clocks.size === 0) return
-    let moreMs = 0
-    for (const clock of clocks.values()) {
-      const ranMs = ranFor(clock, turn.now.monoMs)
-      moreMs += ranMs - clock.claimedMs
-      clock.claimedMs = ranMs
-    }
+    if (recipient === undefined || !this.#clocks.runs(id)) return
+    const moreMs = this.#clocks.claim(id, turn.now.monoMs)
     if (moreMs > 0) {
       recipient.worked(turn, totalOf(recipient.work) + moreMs)
       say()
     }
-    if (recipient.owed > 0n) this.#hold(turn, recipient, clocks)
+    if (recipient.owed > 0n) this.#hold(turn, recipient)
     this.#arm(turn, recipient)
   }
 
   /** Its owner takes the computer, or gives it back: time in between is nobody's. */
   suspend(turn: Turn, suspended: boolean): void {
-    this.#suspended = suspended
-    for (const clocks of this.#clocks.values()) {
-      for (const clock of clocks.values()) {
-        if (suspended) stop(clock, turn.now.monoMs)
-        else if (!clock.held) clock.sinceMonoMs = turn.now.monoMs
-      }
-    }
+    this.#clocks.suspend(suspended, turn.now.monoMs)
   }
 
   /** A lease waits for money to begin with. True when that is new: the requester may not know of all that was worked, so it is told. */
@@ -308,7 +291,7 @@ export class Earning {
 
   /** Runs stand still for want of money. */
   holds(id: string): boolean {
-    return [...this.#clocks.get(id)?.values() ?? []].some(({ held }) => held)
+    return this.#clocks.holds(id)
   }
 
   /** Whether work that was done is not paid. */
@@ -321,7 +304,7 @@ export class Earning {
   close(turn: Turn, id: string): void {
     if (!this.#recipients.has(id)) return
     this.#live.delete(id)
-    this.#clocks.delete(id)
+    this.#clocks.forget(id)
     this.#parts.timers.clear(`paid|${id}`)
     this.#parts.timers.clear(`unpaid|${id}`)
     this.#keep(turn, id)
@@ -385,13 +368,8 @@ export class Earning {
     if (!this.#parts.timers.has(timer)) this.#parts.timers.set(timer, turn.now.monoMs + Math.max(100, recipient.earning.terms.unit.size / 2))
   }
 
-  #hold(turn: Turn, recipient: Recipient, clocks: ReadonlyMap<string, Clock>): void {
-    for (const [key, clock] of clocks) {
-      if (clock.held) continue
-      stop(clock, turn.now.monoMs)
-      clock.held = true
-      turn.do({ kind: 'hold-run', lease: leaseOf(key), held: true })
-    }
+  #hold(turn: Turn, recipient: Recipient): void {
+    for (const lease of this.#clocks.hold(recipient.id, true, turn.now.monoMs)) turn.do({ kind: 'hold-run', lease, held: true })
     this.#giveTime(turn, recipient)
   }
 
@@ -410,26 +388,7 @@ export class Earning {
       return
     }
     this.#parts.timers.clear(timer)
-    for (const [key, clock] of this.#clocks.get(recipient.id) ?? []) {
-      if (!clock.held) continue
-      clock.held = false
-      if (!this.#suspended) clock.sinceMonoMs = turn.now.monoMs
-      turn.do({ kind: 'hold-run', lease: leaseOf(key), held: false })
-    }
+    for (const lease of this.#clocks.hold(recipient.id, false, turn.now.monoMs)) turn.do({ kind: 'hold-run', lease, held: false })
     this.#arm(turn, recipient)
   }
-}
-
-function ranFor({ ranMs, sinceMonoMs }: Clock, nowMonoMs: number): number {
-  return Math.floor(ranMs + (sinceMonoMs === undefined ? 0 : nowMonoMs - sinceMonoMs))
-}
-
-function stop(clock: Clock, nowMonoMs: number): void {
-  if (clock.sinceMonoMs !== undefined) clock.ranMs += nowMonoMs - clock.sinceMonoMs
-  clock.sinceMonoMs = undefined
-}
-
-function leaseOf(key: string): LeaseId {
-  const [agreement = '', task, attempt] = key.split('/')
-  return { agreement, task: Number(task), attempt: Number(attempt) }
 }

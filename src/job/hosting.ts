@@ -6,7 +6,7 @@ import type { Turn } from '../core/turn.ts'
 import { agreementDigest, ZERO_BYTES32 } from '../documents/agreement.ts'
 import type { Agreement } from '../documents/agreement.ts'
 import { MAX_LEASES_A_MESSAGE } from '../documents/message.ts'
-import type { LeaseRef, MessageOf } from '../documents/message.ts'
+import type { LeaseRef, MessageOf, RunPhase } from '../documents/message.ts'
 import type { Offer } from '../documents/offer.ts'
 import { commitHash } from '../documents/receipt.ts'
 import type { Receipt, RunResult, Usage } from '../documents/receipt.ts'
@@ -242,12 +242,13 @@ export class Hosting {
     if (lease !== undefined && hosted !== undefined && lease.state.kind === 'failed') this.book.drop(turn, hosted, lease, OK)
   }
 
-  progress(turn: Turn, id: LeaseId, phase: 'fetching' | 'running', fraction: number): void {
+  progress(turn: Turn, id: LeaseId, phase: RunPhase, fraction: number): void {
     const lease = this.book.get(id.agreement)?.leases.get(leaseKey(id))
     const hosted = this.book.get(id.agreement)
     if (lease === undefined || hosted === undefined || lease.state.kind !== 'running') return
     lease.state = { ...lease.state, phase, fraction }
     if (phase === 'running') this.earning.began(turn, id)
+    if (phase === 'held') this.earning.aside(turn, id)
     turn.send(hosted.agreement.requester, { kind: 'progress', ...id, phase, fraction })
   }
 

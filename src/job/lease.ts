@@ -1,3 +1,4 @@
+import type { RunPhase } from '../documents/message.ts'
 import type { ErrorCode } from '../errors.ts'
 import type { LeaseId } from '../core/event.ts'
 import type { Receipt } from '../documents/receipt.ts'
@@ -9,7 +10,7 @@ import type { Receipt } from '../documents/receipt.ts'
  */
 export type LeaseState =
   | { kind: 'queued' }
-  | { kind: 'running', phase: 'fetching' | 'running', fraction: number, sinceMonoMs: number }
+  | { kind: 'running', phase: RunPhase, fraction: number, sinceMonoMs: number }
   | { kind: 'committed', receipt: Receipt, nonce: string, commit: string }
   | { kind: 'revealed', receipt: Receipt, nonce: string }
   | { kind: 'failed', code: ErrorCode, message: string }

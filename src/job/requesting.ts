@@ -207,8 +207,9 @@ export class Requesting {
     if (found === undefined) return
     const { job, task, replica } = found
     if (replica.state.kind !== 'leased' && replica.state.kind !== 'running') return
-    if (replica.state.kind === 'leased' && message.phase === 'running') this.#watchRun(turn, job, message)
-    replica.state = message.phase === 'running' ? { kind: 'running', fraction: message.fraction } : replica.state
+    // held runs are not slow: their time starts again
+    if (message.phase === 'held' || (replica.state.kind === 'leased' && message.phase === 'running')) this.#watchRun(turn, job, message)
+    replica.state = message.phase === 'fetching' ? replica.state : { kind: 'running', fraction: message.fraction }
     turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'running', peer: from, code: OK, message: message.phase, fraction: message.fraction })
   }
 
