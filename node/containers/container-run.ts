@@ -13,7 +13,7 @@ import type { Leftovers } from './reaper.ts'
 import { RunClock } from './run-clock.ts'
 import { commandOf, containerMemoryBytes, containerSettings, labelsOf, MOUNT_POINTS, type ContainerSettings, type EngineTraits, type RunIdentity } from './settings.ts'
 import { settingsDiffering } from './settings-check.ts'
-import { readUsage, type ContainerUsage } from './usage.ts'
+import { readUsage, usedUpMemory, type ContainerUsage } from './usage.ts'
 
 /** How a run ended: by what the job did, or by our decision. The first word stands. */
 type Ending =
@@ -316,8 +316,10 @@ export class ContainerRun {
 
   async #decide(value: bigint): Promise<void> {
     this.#tookMs = Number(value >> 32n)
-    const oomKills = this.#usage.oomKills ?? (await this.#context.engine.inspect(this.#container ?? '')).State.OOMKilled
-    if (oomKills === true || Number(oomKills) > 0) this.#end({ kind: 'trapped', trap: MEMORY_TRAP, detail: `the job used up its memory of ${this.#spec.limits.memoryBytes} bytes` })
+    if (this.#usage.oomKills === undefined && (await this.#context.engine.inspect(this.#container ?? '')).State.OOMKilled) this.#usage.oomKills = 1
+    const full = usedUpMemory(this.#usage, containerMemoryBytes(this.#spec.limits))
+    if (full === 'own') this.#end({ kind: 'trapped', trap: MEMORY_TRAP, detail: `the job used up its memory of ${this.#spec.limits.memoryBytes} bytes` })
+    else if (full === 'host') this.abstain('E_CONTAINER_MEMORY', 'this host ran out of memory')
     else this.#end({ kind: 'exited', exitCode: exitCodeOf(Number(value & 0xffffffffn)) })
   }
 
@@ -333,8 +335,8 @@ export class ContainerRun {
     if (this.#ending !== undefined) return
     const { State } = await engine.inspect(id)
     if (State.Running) this.abstain('E_CONTAINER_ENGINE', 'the container engine lost the streams of the run')
-    // only what the job itself had counts against it: the memory ran out so far that process 1 went too
-    else if (State.OOMKilled) this.#end({ kind: 'trapped', trap: MEMORY_TRAP, detail: `the job used up its memory of ${this.#spec.limits.memoryBytes} bytes` })
+    // whose memory ran out, the job's or the host's, process 1 can no longer tell
+    else if (State.OOMKilled) this.abstain('E_CONTAINER_MEMORY', 'memory ran out, and the container\'s first process with it')
     else this.abstain('E_CONTAINER_TRUNCATED', `the container ended (${State.ExitCode}) without its end mark`)
   }
 

@@ -2,8 +2,10 @@
 export interface ContainerUsage {
   cpuMs?: number
   peakBytes?: number
-  /** Processes ended because the container's memory was used up. */
+  /** Processes ended for want of memory: the container's, or the whole host's. */
   oomKills?: number
+  /** How often the container's own limit was what stood in the way. */
+  limitHits?: number
 }
 
 const NS_IN_MS = 1e6
@@ -25,5 +27,19 @@ export function readUsage(usage: ContainerUsage, path: string, text: string): vo
   if (ns !== undefined) set('cpuMs', ns / NS_IN_MS)
   if (us !== undefined) set('cpuMs', us / US_IN_MS)
   if (name === 'memory.max_usage_in_bytes' || name === 'memory.peak') set('peakBytes', figure(text))
+  if (name === 'memory.events') set('limitHits', figure(text, 'oom'))
   if (name === 'memory.oom_control' || name === 'memory.events') set('oomKills', figure(text, 'oom_kill'))
+}
+
+/** Usage is counted in batches of pages, so that the highest figure seen may lie a little below the limit. */
+const FULL_FRACTION = 0.95
+
+/**
+ * Whether processes were ended because the container used up its own memory. When the host as a whole ran out, kernels count
+ * the same kills; then the limit was never reached, and the job is not at fault.
+ */
+export function usedUpMemory({ oomKills = 0, peakBytes, limitHits }: ContainerUsage, limitBytes: number): 'own' | 'host' | undefined {
+  if (oomKills === 0) return undefined
+  if (peakBytes === undefined && limitHits === undefined) return 'own'
+  return (limitHits ?? 0) > 0 || (peakBytes ?? 0) >= FULL_FRACTION * limitBytes ? 'own' : 'host'
 }

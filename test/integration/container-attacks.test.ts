@@ -107,6 +107,12 @@ if (engine !== undefined) {
     assert.is(open.outcome.kind === 'trapped' ? open.outcome.trap : open.outcome.kind, 'E_CONTAINER_OUTPUT')
   })
 
+  test('memory filled with files, which no kill frees, is the job\'s fault, and process 1 still tells', async () => {
+    const result = await bench.sh('echo begun; for d in /tmp /out /dev/shm; do dd if=/dev/zero of=$d/a bs=1M count=47; done; echo fine', { limits: { memoryBytes: 16 * MIB, outBytes: 48 * MIB } })
+    assert.is(result.outcome.kind === 'trapped' ? result.outcome.trap : result.outcome.kind, 'memory')
+    assert.match(textOf(result, 'stdout') ?? '', /^begun/)
+  })
+
   test('C17: what a job writes cannot be run as a program', async () => {
     const script = 'for d in /tmp /out /dev/shm /run/secrets; do cp /bin/busybox $d/echo && $d/echo ran 2>/dev/null || echo no; done; rm /out/*'
     const { held, open } = await both(script, ({ HostConfig }) => {

@@ -8,7 +8,7 @@ import { Demultiplexer, KeptLog, ProgressScanner } from '../../node/containers/c
 import { OutputCollector, OutputRefusal } from '../../node/containers/container-outputs.ts'
 import { encodeOrders, FrameFault, FrameParser, MARK_BYTES, MarkFinder, type Frame } from '../../node/containers/init-protocol.ts'
 import { RunClock } from '../../node/containers/run-clock.ts'
-import { readUsage, type ContainerUsage } from '../../node/containers/usage.ts'
+import { readUsage, usedUpMemory, type ContainerUsage } from '../../node/containers/usage.ts'
 import { HostFault } from '../../node/sandbox/host-fault.ts'
 
 /** The same bytes, cut anywhere. */
@@ -129,8 +129,17 @@ test('figures of both versions of control groups are read; what is odd is left o
     return usage
   }
   assert.equal(read({ '/c/cpuacct.usage': '1500000000\n', '/m/memory.max_usage_in_bytes': '4096\n', '/m/memory.oom_control': 'oom_kill_disable 0\nunder_oom 0\noom_kill 2\n' }), { cpuMs: 1500, peakBytes: 4096, oomKills: 2 })
-  assert.equal(read({ '/c/cpu.stat': 'usage_usec 1500\nuser_usec 1\n', '/m/memory.peak': '4096\n', '/m/memory.events': 'low 0\noom 1\noom_kill 1\noom_group_kill 0\n' }), { cpuMs: 1.5, peakBytes: 4096, oomKills: 1 })
+  assert.equal(read({ '/c/cpu.stat': 'usage_usec 1500\nuser_usec 1\n', '/m/memory.peak': '4096\n', '/m/memory.events': 'low 0\noom 1\noom_kill 1\noom_group_kill 0\n' }), { cpuMs: 1.5, peakBytes: 4096, oomKills: 1, limitHits: 1 })
   assert.equal(read({ '/c/cpuacct.usage': '-1\n', '/m/memory.peak': 'max\n', '/m/memory.events': '' }), {})
+})
+
+test('a kill for want of memory is the job\'s fault only where its own limit was reached', () => {
+  assert.is(usedUpMemory({ oomKills: 0, peakBytes: 100 }, 100), undefined)
+  assert.is(usedUpMemory({ oomKills: 1, peakBytes: 99 }, 100), 'own')
+  assert.is(usedUpMemory({ oomKills: 1, peakBytes: 40 }, 100), 'host')
+  assert.is(usedUpMemory({ oomKills: 1, peakBytes: 40, limitHits: 1 }, 100), 'own')
+  assert.is(usedUpMemory({ oomKills: 1, limitHits: 0 }, 100), 'host')
+  assert.is(usedUpMemory({ oomKills: 1 }, 100), 'own')
 })
 
 const LIMITS = { outBytes: 100_000, outFiles: 20 }
