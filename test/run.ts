@@ -48,6 +48,8 @@ await Promise.all(Array.from({ length: Math.min(2, availableParallelism()) }, as
     const outcome = await runFile(join(root, name))
     outcomes.push(outcome)
     console.log(`${outcome.failed === 0 ? 'ok  ' : 'FAIL'} ${relative(root, outcome.file)}  ${outcome.passed} passed${outcome.failed > 0 ? `, ${outcome.failed} failed` : ''}${outcome.skipped > 0 ? `, ${outcome.skipped} not run` : ''}  (${(outcome.ms / 1000).toFixed(1)} s)`)
+    // what a machine cannot run, such as containers without an engine, is said and not hidden among what passed
+    for (const [line] of outcome.output.matchAll(/^NOT RUN.*$/gm)) console.log(`     ${line}`)
     if (outcome.failed > 0) console.log(outcome.output.replace(/^/gm, '    '))
   }
 }))
