@@ -1,4 +1,4 @@
-"""Makes a film and a contact sheet of frames that lie below a folder as a job's results do: task-0000/out/frame.png and so on.
+"""Makes a film and a contact sheet of frames that lie below a folder as a job's results do: task-00/out/frame.png and so on.
 
     blender --background --factory-startup --python film.py -- --frames FOLDER --out FOLDER
 """
@@ -78,7 +78,8 @@ def main():
     reader.add_argument('--frames', required=True)
     reader.add_argument('--out', required=True)
     wanted = reader.parse_args(sys.argv[sys.argv.index('--') + 1:])
-    paths = sorted(glob.glob(os.path.join(wanted.frames, 'task-*', 'out', 'frame.png')))
+    # a job of one task has no folder for it
+    paths = [path for pattern in ('task-*/out/frame.png', 'out/frame.png') for path in sorted(glob.glob(os.path.join(wanted.frames, pattern)))]
     if not paths:
         raise SystemExit(f'no task-*/out/frame.png below {wanted.frames}')
     # Blender's chatter tells times and sizes of memory
