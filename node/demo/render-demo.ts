@@ -1,5 +1,5 @@
 import { copyFile, mkdir, mkdtemp, readFile, rm } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { join, parse as parsePath, resolve } from 'node:path'
 import { parse } from 'yaml'
 import { HearthError } from '../../src/errors.ts'
 import { formatDuration } from '../../src/units.ts'
@@ -35,16 +35,20 @@ export interface RenderDemoOptions {
 
 export interface RenderReport { readonly job: JobDetail, readonly film: string, readonly sheet: string, readonly frames: readonly string[] }
 
-type Spec = Record<string, unknown> & { args: string[] }
+interface Spec { readonly [key: string]: unknown, readonly args: string[], readonly inputs: Readonly<Record<string, string>> }
+/** Image, example and results lie in different folders, so a job's paths begin at the root. */
+const ROOT = parsePath(EXAMPLE).root
 
-async function exampleSpec(file: string): Promise<Spec> {
-  return parse(await readFile(join(EXAMPLE, file), 'utf8')) as Spec
+async function exampleSpec(file: string, image: string): Promise<Spec> {
+  const spec = parse(await readFile(join(EXAMPLE, file), 'utf8')) as Spec & { compare?: { with: string } }
+  const inputs = Object.fromEntries(Object.entries(spec.inputs).map(([place, path]) => [place, resolve(EXAMPLE, path)]))
+  return { ...spec, image, inputs, ...spec.compare === undefined ? {} : { compare: { ...spec.compare, with: resolve(EXAMPLE, spec.compare.with) } } }
 }
 
 async function framesSpec(image: string, scene: RenderScene): Promise<Spec> {
-  const spec = await exampleSpec('job.yaml')
+  const spec = await exampleSpec('job.yaml', image)
   for (const [name, value] of Object.entries(scene)) spec.args[spec.args.indexOf(`--${name}`) + 1] = String(value)
-  return { ...spec, image, map: { range: [0, scene.frames] } }
+  return { ...spec, map: { range: [0, scene.frames] } }
 }
 
 async function findAnyEngine(): Promise<FoundEngine> {
@@ -89,7 +93,7 @@ async function play(cluster: Cluster, image: string, folder: string, { scene }: 
   await Promise.all(HOSTS.map((name) => cluster.start({ name, bootstrap: [you.address], flags: ['--share.cores=1', '--share.memory=1 GiB', '--share.engines=[container]', '--share.anyImage=true'] })))
   out.note(({ paint }) => cluster.nodes.map(({ name, peer, address }) => `  ${paint('ember', name.padEnd(6))}${shortId(peer)}  ${address.replace(/\/p2p\/.*/, '')}`).concat('', `Each host fetches the image from you once (${image}), and checks it before its engine gets it.`, ''))
   const run = async (spec: Spec, to: string): Promise<JobDetail> => {
-    const { job } = await you.api.submit({ spec, baseDir: EXAMPLE })
+    const { job } = await you.api.submit({ spec, baseDir: ROOT })
     const detail = await followJob(you.api, job, out, false)
     out.signal.throwIfAborted()
     if (detail?.state !== 'done') throw new HearthError('E_DEMO', detail?.error?.message ?? 'the demo was ended', detail?.error?.hint ?? '')
@@ -98,10 +102,10 @@ async function play(cluster: Cluster, image: string, folder: string, { scene }: 
   }
   const results = join(cluster.dir, 'results')
   const job = await run(await framesSpec(image, scene), results)
-  const film = await exampleSpec('film.yaml')
+  const film = await exampleSpec('film.yaml', image)
   const cut = join(cluster.dir, 'film')
   out.note((view) => ['', view.paint('bold', 'A further job makes a film and a contact sheet of the frames'), ''])
-  await run({ ...film, image, inputs: { 'film.py': './film.py', frames: results } }, cut)
+  await run({ ...film, inputs: { ...film.inputs, frames: results } }, cut)
   const report = { job, film: join(folder, 'film.mp4'), sheet: join(folder, 'sheet.png'), frames: Array.from({ length: scene.frames }, (_, i) => join(folder, `frame-${String(i).padStart(4, '0')}.png`)) }
   for (const [i, path] of report.frames.entries()) await copyFile(join(results, taskFolder(i, scene.frames), 'out', 'frame.png'), path)
   for (const path of [report.film, report.sheet]) await copyFile(join(cut, 'out', path.slice(folder.length + 1)), path)
