@@ -82,6 +82,9 @@ export class ContainerRun {
     })
   }
 
+  /** Its user on the host. */
+  get uid(): number { return this.#context.identity.uid }
+
   /** Holds the run where it is, its time limit too: with all others, or alone. It goes on when neither holds it. */
   suspend(suspended: boolean): void { this.#clock.suspend(suspended) }
   hold(held: boolean): void { this.#clock.hold(held) }

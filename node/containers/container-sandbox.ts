@@ -189,7 +189,7 @@ export class ContainerSandbox {
   #context(spec: ContainerSpec, { engine, traits, architecture, memoryBytes, leftovers, images, plainImages }: Connection): RunContext {
     // a run that is tried again finds the names of its first try taken
     const name = `hearth-${this.#key}-${spec.runId}-${++this.#tries}`
-    const uid = traits.mapsUsers ? FIRST_MAPPED_UID + this.#uid++ % MAPPED_UIDS : FIRST_UID + this.#uid++ % UIDS
+    const uid = this.#userOf(spec, traits)
     return {
       engine, traits, architecture, hostMemoryBytes: memoryBytes, leftovers, plainImages, name,
       identity: { node: this.#options.node, uid, toolsVolume: this.#toolsVolume, seccomp: this.#seccomp },
@@ -204,6 +204,15 @@ export class ContainerSandbox {
       resultDir: join(this.#options.dir, 'results', `${spec.runId}-${this.#tries}`),
       ...this.#options.alter === undefined ? {} : { alter: this.#options.alter }
     }
+  }
+
+  /** No two runs at one time are one user. */
+  #userOf({ userSeed }: ContainerSpec, { mapsUsers }: EngineTraits): number {
+    const [first, count] = mapsUsers ? [FIRST_MAPPED_UID, MAPPED_UIDS] : [FIRST_UID, UIDS]
+    const taken = new Set([...this.#runs.values()].map((run) => run.uid))
+    let at = userSeed === undefined ? this.#uid++ : createHash('sha256').update(userSeed).digest().readUInt32BE()
+    while (taken.has(first + at % count)) at++
+    return first + at % count
   }
 
   get #toolsVolume(): string { return `hearth-${this.#key}-tools` }

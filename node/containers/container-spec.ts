@@ -36,6 +36,8 @@ export interface ContainerNetwork {
 export interface ContainerSpec {
   /** Names the result's directory and the container: letters, digits, `_` and `-`. */
   runId: string
+  /** What the user's number is drawn from: replicas of a task have the same, so that archives they write are equal. */
+  userSeed?: string
   /** An image that is here: `sha256:` and 64 hexadecimal digits. */
   imageId: string
   /** Instead of the image's; an empty list clears it. */

@@ -33,8 +33,7 @@ export const MAX_SECRETS = 64
 export const MAX_SECRETS_BYTES = MIB
 /** Shared memory (/dev/shm), part of the job's memory too. */
 export const MAX_SHM_BYTES = 64 * MIB
-/** Beside the job's own: process 1, what the kernel keeps for a container, and its first pages. */
-export const OVERHEAD_BYTES = 4 * MIB
+export { CONTAINER_OVERHEAD_BYTES as OVERHEAD_BYTES } from '../../src/market/fit.ts'
 /** The kernel refuses containers with less, and nothing runs in less. */
 export const MIN_MEMORY_BYTES = 6 * MIB
 export const MAX_CORES = 1024

@@ -240,7 +240,7 @@ export class ContainerEngine implements Engine {
     const [image, stdinPath, inputs] = await Promise.all(parts)
     const proxy = engine.network === undefined ? undefined : await this.#network(engine.network, watch, undo)
     const spec: ContainerSpec = {
-      runId, imageId: image.imageId, ...engine.entrypoint === undefined ? {} : { entrypoint: engine.entrypoint }, command: plan.args, env: plan.env,
+      runId, userSeed: `${effect.job}/${effect.lease.task}`, imageId: image.imageId, ...engine.entrypoint === undefined ? {} : { entrypoint: engine.entrypoint }, command: plan.args, env: plan.env,
       ...stdinPath === undefined ? {} : { stdinPath },
       inputs: inputs.flat(), secrets: secrets.filter(({ name }) => name !== engine.registrySecret), gpus: cards.gpus,
       ...proxy === undefined ? {} : { network: proxy.attachment() },

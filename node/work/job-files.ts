@@ -1,6 +1,7 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CID } from 'multiformats/cid'
+import { imageKey } from '../../src/documents/image.ts'
 import { jobCodec } from '../../src/documents/job.ts'
 import type { ContentInput, JobDocument } from '../../src/documents/job.ts'
 import type { Offer } from '../../src/documents/offer.ts'
@@ -89,7 +90,7 @@ export class JobFiles {
     const document = decoded.value
     const offered = { ...offer.resources, gpus: [] }
     const beyond = document.requester !== requester || document.engine.kind !== offer.market.engine || document.limits.runMs > offer.runMs ||
-      unmetResources({ ...document.resources, gpu: undefined }, offered).length > 0
+      unmetResources({ ...document.resources, gpu: undefined }, offered).length > 0 || asksForMore(document, offer)
     if (beyond) throw new HearthError('E_OFFER_MISMATCH', 'the job asks for more than its offer said')
     return document
   }
@@ -115,6 +116,13 @@ export class JobFiles {
     await this.#content.export(cid, path, { signal })
     return path
   }
+}
+
+/** What the owner's lists decided about is what runs: another image, or more of the network or of cards, was never bid for. */
+function asksForMore({ engine, resources }: JobDocument, { container, resources: offered }: Offer): boolean {
+  if (JSON.stringify(resources.gpu) !== JSON.stringify(offered.gpu)) return true
+  if (engine.kind !== 'container') return false
+  return container === undefined || imageKey(engine.image) !== imageKey(container.image) || (engine.network?.maxBytes ?? -1) > (container.networkBytes ?? -1)
 }
 
 /** The same promise for one that may stop waiting before it settles. */

@@ -14,6 +14,7 @@ import type { Hardware } from '../documents/resources.ts'
 import { toHex } from '../codec/hasher.ts'
 import type { ErrorCode } from '../errors.ts'
 import { Capacity } from '../market/capacity.ts'
+import { heldBy } from '../market/fit.ts'
 import type { SharePolicy } from '../documents/share.ts'
 import { PARAMS } from '../params.ts'
 import { Bidder } from './bidder.ts'
@@ -85,7 +86,7 @@ export class Hosting {
     for (const hosted of this.book.values()) {
       if (!hasWork(hosted)) continue
       hosted.reserved = true
-      this.capacity.restore(hosted.id, hosted.agreement.slots, hosted.offer.resources)
+      this.capacity.restore(hosted.id, hosted.agreement.slots, heldBy(hosted.offer))
     }
     for (const hosted of this.book.values()) hosted.reserved = this.#reserve(turn, hosted)
     for (const hosted of this.book.values()) {
@@ -143,7 +144,7 @@ export class Hosting {
       return
     }
     const hosted = this.book.add(turn, { v: 1, id, agreement, signature: message.signature ?? '', offer: answer.offer })
-    this.capacity.reserve(id, agreement.slots, answer.offer.resources)
+    this.capacity.reserve(id, agreement.slots, heldBy(answer.offer))
     turn.send(from, this.earning.agreed(id))
     this.#advertise(turn)
     this.#take(turn, hosted, message.leases)
@@ -393,8 +394,8 @@ export class Hosting {
   /** Whether the slots of an agreement are held, now that there is work for them again. */
   #reserve(turn: Turn, { id, agreement, offer, reserved }: Hosted): boolean {
     if (reserved) return true
-    if (this.capacity.slotsFor(offer.resources) < agreement.slots) return false
-    this.capacity.reserve(id, agreement.slots, offer.resources)
+    if (this.capacity.slotsFor(heldBy(offer)) < agreement.slots) return false
+    this.capacity.reserve(id, agreement.slots, heldBy(offer))
     this.#advertise(turn)
     return true
   }

@@ -5,7 +5,7 @@ import type { PeerHistory } from '../reputation/history.ts'
 import { formatDuration, formatSize } from '../units.ts'
 import type { Capacity } from './capacity.ts'
 import type { SharePolicy } from '../documents/share.ts'
-import { unmetResources } from './fit.ts'
+import { heldBy, unmetResources } from './fit.ts'
 import type { Unmet } from './fit.ts'
 import { imageUnmet } from './images.ts'
 
@@ -65,10 +65,11 @@ function unmetByPolicy(offer: Offer, view: HostView): Unmet[] {
  */
 export function decideBid(offer: Offer, view: HostView): BidDecision {
   const closed = closedBecause(view)
-  const unmet = [...closed === undefined ? [] : [closed], ...unmetByPolicy(offer, view), ...unmetResources(offer.resources, view.capacity.total)]
-  if (view.host.diskFreeBytes < offer.inputBytes + offer.resources.diskBytes) unmet.push({ code: 'E_FIT_DISK', message: `has ${formatSize(view.host.diskFreeBytes)} of disk free` })
-  const slots = unmet.length > 0 ? 0 : view.capacity.slotsFor(offer.resources)
-  if (unmet.length === 0 && slots === 0) unmet.push({ code: 'E_HOST_BUSY', message: view.capacity.shortOf(offer.resources) })
+  const unmet = [...closed === undefined ? [] : [closed], ...unmetByPolicy(offer, view), ...unmetResources(heldBy(offer), view.capacity.total)]
+  const imageBytes = offer.container?.image.from === 'content' ? offer.container.image.sizeBytes : 0
+  if (view.host.diskFreeBytes < offer.inputBytes + imageBytes + offer.resources.diskBytes) unmet.push({ code: 'E_FIT_DISK', message: `has ${formatSize(view.host.diskFreeBytes)} of disk free` })
+  const slots = unmet.length > 0 ? 0 : view.capacity.slotsFor(heldBy(offer))
+  if (unmet.length === 0 && slots === 0) unmet.push({ code: 'E_HOST_BUSY', message: view.capacity.shortOf(heldBy(offer)) })
   const first = unmet[0]
   if (first === undefined) return { kind: 'bid', slots: Math.min(slots, offer.tasks * offer.replicas) }
   return { kind: 'decline', code: first.code, message: first.message, unmet: [...new Set(unmet.map(({ code }) => code))] }

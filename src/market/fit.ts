@@ -1,10 +1,18 @@
 import type { ErrorCode } from '../errors.ts'
 import type { GpuCard, GpuRequest, Hardware, HardwareClass, Resources } from '../documents/resources.ts'
-import type { Market } from '../documents/offer.ts'
-import { formatSize } from '../units.ts'
+import type { Market, Offer } from '../documents/offer.ts'
+import { formatSize, MIB } from '../units.ts'
 
 /** One requirement that a host does not meet: a code to count, a sentence to read. */
 export interface Unmet { code: ErrorCode, message: string }
+
+/** Beside the job's own: process 1, what the kernel keeps for a container, and its first pages. */
+export const CONTAINER_OVERHEAD_BYTES = 4 * MIB
+
+/** What one task of an offer holds of its host. What a container writes lies in memory until it has ended. */
+export function heldBy({ resources, market }: Pick<Offer, 'resources' | 'market'>): Resources {
+  return market.engine === 'container' ? { ...resources, memoryBytes: resources.memoryBytes + resources.diskBytes + CONTAINER_OVERHEAD_BYTES } : resources
+}
 
 export function hardwareClass(resources: Pick<Resources, 'gpu'>): HardwareClass {
   return resources.gpu === undefined ? 'cpu' : 'gpu'

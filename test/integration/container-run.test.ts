@@ -52,6 +52,15 @@ if (engine !== undefined) {
     await dropImage(engine, TAG)
   })
 
+  test('replicas of a task run as the same user, two runs at one time do not', async () => {
+    const userSeed = 'job/3'
+    const first = await bench.sh('id -u', { userSeed })
+    const again = await bench.sh('id -u', { userSeed })
+    assert.is(textOf(first, 'stdout'), textOf(again, 'stdout'))
+    const both = await Promise.all([bench.sh('id -u', { userSeed }), bench.sh('id -u', { userSeed })])
+    assert.is(new Set(both.map((result) => textOf(result, 'stdout'))).size, 2)
+  })
+
   test('a run gives its exit code, its streams, its outputs and what it used', async () => {
     const result = await bench.sh('echo out; echo err >&2; mkdir -p /out/a/b; echo deep > /out/a/b/c; n=0; while [ $n -lt 30000 ]; do n=$((n+1)); done; exit 3')
     assert.is(verdict(result), 3)

@@ -74,4 +74,31 @@ test('a job that ends while its files come leaves none of them, and nobody waits
   await close()
 })
 
+const DIGEST = `sha256:${'a1'.repeat(32)}`
+const OTHER = `sha256:${'b2'.repeat(32)}`
+for (const [what, spec, offered, isFine] of [
+  ['what was offered', { image: `alpine@${DIGEST}` }, {}, true],
+  ['an image under another name, which lists do not go by', { image: `other.example/x@${DIGEST}` }, {}, true],
+  ['another image than its host bid for', { image: `alpine@${OTHER}` }, {}, false],
+  ['a network that was not offered', { image: `alpine@${DIGEST}`, network: { allow: ['example.org'] } }, {}, false],
+  ['more of the network than was offered', { image: `alpine@${DIGEST}`, network: { allow: ['example.org'], max: '2 MiB' } }, { networkBytes: 2 ** 20 }, false],
+  ['a graphics card that was not offered', { image: `alpine@${DIGEST}`, resources: { gpu: {} } }, {}, false]
+] as const) {
+  test(`a job that asks for ${what} is ${isFine ? 'taken' : 'refused'}`, async () => {
+    const home = await mkdtemp(join(tmpdir(), 'hearth-files-'))
+    const content = await ContentStore.open({ dir: join(home, 'content'), quotaBytes: GIB, minFreeDiskBytes: 0 })
+    const { id: job, document } = await prepareJob({ content, requester: REQUESTER, providerSets: {}, secrets: { keep: async () => {} } }, { spec, baseDir: home }, new Uint8Array(16))
+    const { gpu: _, ...resources } = document.resources
+    const offer: Offer = {
+      v: 1, job, round: 0, requester: REQUESTER, addresses: [], market: { engine: 'container', hardware: 'cpu', region: 'any' }, resources, container: { image: { from: 'registry', name: 'alpine', digest: DIGEST }, ...offered },
+      tasks: 1, replicas: 1, moduleBytes: 0, inputBytes: 0, runMs: document.limits.runMs, deadlineWallMs: 0, issuedWallMs: 0, declineShare: 0
+    }
+    const files = new JobFiles(content, async () => undefined, join(home, 'work'), { job, requester: REQUESTER, agreement: AGREEMENT, offer })
+    assert.is(await files.document().then(() => 'taken', (err: { code: string }) => err.code), isFine ? 'taken' : 'E_OFFER_MISMATCH')
+    await files.release()
+    await content.close()
+    await rm(home, { recursive: true })
+  })
+}
+
 test.run()

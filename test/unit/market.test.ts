@@ -169,6 +169,18 @@ test('a bid window closes early when the policy has what it needs, or everybody 
   assert.ok(tender.complete(SELECTION.cheapest, 1))
 })
 
+test('what a container writes lies in memory: a host that lends less than both together declines', () => {
+  const container = { image: { from: 'registry' as const, name: 'alpine', digest: `sha256:${'a1'.repeat(32)}` } }
+  const bid = (memoryBytes: number, diskBytes: number): string => {
+    const offered = { ...offer, market: { ...offer.market, engine: 'container' as const }, container, resources: { cores: 1, memoryBytes, diskBytes } }
+    const decision = decideBid(offered, { ...view(), policy: { ...policy, engines: ['container'], anyImage: true } })
+    return decision.kind === 'bid' ? `${decision.slots}` : decision.code
+  }
+  assert.is(bid(GIB, GIB), '1')
+  assert.is(bid(2 * GIB, GIB), '1')
+  assert.is(bid(2 * GIB, 2 * GIB), 'E_FIT_MEMORY')
+})
+
 const DIGEST = `sha256:${'a1'.repeat(32)}`
 const OTHER = `sha256:${'b2'.repeat(32)}`
 const AUTHOR = '12D3KooWQYV9dGMFoRzNStwpXztXaBUjtPqi6aU76ZgUriHhKust'
