@@ -247,9 +247,13 @@ export class Hosting {
     const lease = this.book.get(id.agreement)?.leases.get(leaseKey(id))
     const hosted = this.book.get(id.agreement)
     if (lease === undefined || hosted === undefined || lease.state.kind !== 'running') return
+    const before = lease.state.phase
     lease.state = { ...lease.state, phase, fraction }
     if (phase === 'running') this.earning.began(turn, id)
     if (phase === 'held') this.earning.aside(turn, id)
+    if (before !== phase && (before === 'held' || phase === 'held')) {
+      turn.notify({ kind: 'hosting', job: hosted.agreement.job, requester: hosted.agreement.requester, task: id.task, state: 'running', code: OK, message: phase === 'held' ? 'waits while you use what it runs on' : 'goes on' })
+    }
     turn.send(hosted.agreement.requester, { kind: 'progress', ...id, phase, fraction })
   }
 

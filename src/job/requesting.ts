@@ -210,7 +210,7 @@ export class Requesting {
     // held runs are not slow: their time starts again
     if (message.phase === 'held' || (replica.state.kind === 'leased' && message.phase === 'running')) this.#watchRun(turn, job, message)
     replica.state = message.phase === 'fetching' ? replica.state : { kind: 'running', fraction: message.fraction }
-    turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'running', peer: from, code: OK, message: message.phase, fraction: message.fraction })
+    turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'running', peer: from, code: OK, message: message.phase === 'held' ? 'waits while its host\'s owner uses the card' : message.phase, fraction: message.fraction })
   }
 
   commit(turn: Turn, from: string, message: MessageOf<'commit'>): void {

@@ -23,6 +23,8 @@ export interface Run {
   epoch: number
   /** Its requester does not pay. */
   held: boolean
+  /** Its owner uses what it runs on, such as a graphics card. */
+  aside: boolean
 }
 
 export interface SandboxHooks {
@@ -35,6 +37,14 @@ export interface SandboxHooks {
 const FETCH_MS = 40
 const FETCH_RETRY_MS = 2 * SECOND_MS
 const FETCH_TRIES = 10
+/** Of so many first attempts at tasks, one meets an owner who wants the card, for so long. */
+const ASIDE_EVERY = 7
+const ASIDE_MS = 3 * SECOND_MS
+
+/** Without luck, so that it moves no other event of a seed. */
+function stepsAside({ task, attempt }: LeaseId): boolean {
+  return attempt === 0 && task % ASIDE_EVERY === ASIDE_EVERY - 1
+}
 
 /** The runs of one computer: fetch, run, suspend, stop. Its memory dies with the power. */
 export class Sandbox {
@@ -59,7 +69,7 @@ export class Sandbox {
   start(lease: LeaseId, job: string, cores: number, plan: RunPlan): void {
     const key = leaseKey(lease)
     if (this.#runs.has(key)) return
-    const run: Run = { lease, job, cores, phase: 'fetching', plan, leftMs: this.#fetched.has(job) ? 0 : FETCH_MS, sinceMs: this.#queue.nowMs, epoch: 0, held: false }
+    const run: Run = { lease, job, cores, phase: 'fetching', plan, leftMs: this.#fetched.has(job) ? 0 : FETCH_MS, sinceMs: this.#queue.nowMs, epoch: 0, held: false, aside: false }
     this.#runs.set(key, run)
     this.#arm(run, FETCH_TRIES)
   }
@@ -100,6 +110,19 @@ export class Sandbox {
     this.#arm(run, FETCH_TRIES)
   }
 
+  /** The owner wants the card for a while; the program waits, and says so. */
+  #stepAside(run: Run): void {
+    if (this.#runs.get(leaseKey(run.lease)) !== run || !this.#isMoving(run)) return
+    const say = (aside: boolean): void => {
+      this.#pause(run)
+      run.aside = aside
+      this.#arm(run, FETCH_TRIES)
+      this.#hooks.receive({ kind: 'run-progress', lease: run.lease, phase: aside ? 'held' : 'running', fraction: 0 })
+    }
+    say(true)
+    this.#queue.after(ASIDE_MS, () => { if (this.#runs.get(leaseKey(run.lease)) === run) say(false) })
+  }
+
   /** Milliseconds that programs truly ran under an agreement, up to now, in all lives. */
   ranMs(agreement: string): number {
     let ranMs = this.#ranMs.get(agreement) ?? 0
@@ -114,7 +137,7 @@ export class Sandbox {
   }
 
   #isMoving(run: Run): boolean {
-    return !this.#frozen && !this.#suspended && !run.held
+    return !this.#frozen && !this.#suspended && !run.held && !run.aside
   }
 
   /** Since it was armed. */
@@ -156,6 +179,7 @@ export class Sandbox {
       run.leftMs = run.plan.afterMs
       this.#arm(run, 0)
       this.#hooks.receive({ kind: 'run-progress', lease: run.lease, phase: 'running', fraction: 0 })
+      if (stepsAside(run.lease)) this.#queue.after(run.plan.afterMs / 2, () => { this.#stepAside(run) })
     } else if (tries > 0) {
       run.leftMs = FETCH_RETRY_MS
       this.#arm(run, tries - 1)

@@ -171,7 +171,7 @@ class Town {
   #runEnd(lease: LeaseId): PeerEvent {
     const random = this.#random
     if (random.chance(0.05)) return { kind: 'run-failed', lease, code: random.pick(['E_HOST_ENGINE', 'E_RUN_TIME']), message: 'no' }
-    if (random.chance(0.05)) return { kind: 'run-progress', lease, phase: random.pick(['fetching', 'running']), fraction: random.float() }
+    if (random.chance(0.05)) return { kind: 'run-progress', lease, phase: random.pick(['fetching', 'running', 'held']), fraction: random.float() }
     const result: RunResult = { status: random.chance(0.95) ? 'exited' : 'trapped', exitCode: 0, trap: 'E_NONE', content: cidOf(random.chance(0.9) ? `truth ${lease.task}` : `lie ${random.below(100)}`), contentBytes: 1 }
     return { kind: 'run-finished', lease, result, usage }
   }
