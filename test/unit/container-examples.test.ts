@@ -4,7 +4,7 @@ import { closeSync, existsSync, mkdirSync, mkdtempSync, openSync, readdirSync, r
 import { tmpdir } from 'node:os'
 import { dirname, join } from 'node:path'
 import { WASI } from 'node:wasi'
-import { inflateSync } from 'node:zlib'
+import { deflateSync, inflateSync } from 'node:zlib'
 import { PNG } from 'pngjs'
 import { test } from 'uvu'
 import * as assert from 'uvu/assert'
@@ -85,13 +85,23 @@ function picture({ width = 100, height = 70, colorType = 2, filterType = 4, defl
   return PNG.sync.write(png, { colorType, inputColorType: 6, filterType, deflateLevel, deflateStrategy, inputHasAlpha: true })
 }
 
-/** One more chunk before the pixels. */
-function withChunk(png: Buffer, type: string, content: string): Buffer {
-  const body = Buffer.from(type + content, 'latin1')
+function chunk(type: string, content: Buffer): Buffer {
+  const body = Buffer.concat([Buffer.from(type, 'latin1'), content])
   const [length, sum] = [Buffer.alloc(4), Buffer.alloc(4)]
   length.writeUInt32BE(content.length)
   sum.writeUInt32BE(crc32(body))
-  return Buffer.concat([png.subarray(0, 33), length, body, sum, png.subarray(33)])
+  return Buffer.concat([length, body, sum])
+}
+
+/** One more chunk before the pixels. */
+function withChunk(png: Buffer, type: string, content: string): Buffer {
+  return Buffer.concat([png.subarray(0, 33), chunk(type, Buffer.from(content, 'latin1')), png.subarray(33)])
+}
+
+/** A picture of 8 x 8 greys whose packed pixels are these bytes. */
+function packedAs(idat: Buffer): Buffer {
+  const head = Buffer.from([0, 0, 0, 8, 0, 0, 0, 8, 8, 0, 0, 0, 0])
+  return Buffer.concat([picture().subarray(0, 8), chunk('IHDR', head), chunk('IDAT', idat), chunk('IEND', Buffer.alloc(0))])
 }
 function crc32(bytes: Buffer): number {
   let crc = 0xffffffff
@@ -141,6 +151,19 @@ test('what lacks a file, has one more, or differs in one that is no picture is a
   assert.is(compare({ 'out/a/b.txt': '1' }, { 'out/a/b.txt': '2' }).code, 1)
   assert.is(compare({ 'out/a': '1' }, { 'out/a/b.txt': '1' }).code, 1)
   assert.is(compare({ 'out/a/b.txt': '1', stdout: 'a' }, { 'out/a/b.txt': '1', stdout: 'b' }).code, 0)
+})
+
+test('pixels that no viewer would show are refused by name, though every sum over them is right', () => {
+  const rows = Buffer.alloc(72, 7)
+  for (let y = 0; y < 8; y++) rows[9 * y] = 0
+  const good = frame(packedAs(deflateSync(rows)))
+  assert.is(compare(good, frame(packedAs(deflateSync(rows, { level: 0 })))).code, 0)
+  const filtered = Buffer.from(rows)
+  filtered[9] = 5
+  for (const [idat, words] of [
+    [deflateSync(filtered), 'a row has an unknown filter'], [Buffer.concat([deflateSync(rows), Buffer.alloc(1)]), 'something follows its pixels'],
+    [deflateSync(rows.subarray(9)), 'it has fewer pixels than it says'], [deflateSync(Buffer.concat([rows, rows])), 'it has more pixels than it says'], [Buffer.alloc(0), 'the packed pixels end in the middle']
+  ] as const) assert.equal(compare(good, frame(packedAs(idat))), { code: 1, said: `/frame.png: ${words}` })
 })
 
 /** What zlib makes of a picture's packed pixels, where there is nothing after them; a bit or two of padding mean nothing. */
