@@ -37,6 +37,10 @@ export interface JobSpec {
   /** Equal results that make a task done. */
   quorum?: number
   adaptive?: boolean
+  /** How results are compared where bytes are not all: a WebAssembly program that compares two, or one that judges each. */
+  compare?: { with: string, args?: readonly (string | number)[] } | { verify: string, args?: readonly (string | number)[] }
+  /** Parts of a task, below /out/segment-N: of two results that differ only the first differing part runs again. */
+  segments?: number
   spotCheck?: string | number
   retries?: number
   priceCap?: string

@@ -1,6 +1,7 @@
 import { bytesToHex } from '@noble/hashes/utils.js'
 import { CID } from 'multiformats/cid'
 import * as Digest from 'multiformats/hashes/digest'
+import { invariant } from '../errors.ts'
 
 /** Hash functions are injected: native in the node, pure in the simulator. Both return 32 bytes. */
 export interface Hasher {
@@ -10,6 +11,7 @@ export interface Hasher {
 
 const DAG_CBOR_CODE = 0x71
 const SHA2_256_CODE = 0x12
+const DIGEST_BYTES = 32
 
 /** The CIDv1 (dag-cbor, sha2-256) of a document's canonical bytes, base32. */
 export function documentCid(hasher: Hasher, raw: Uint8Array): string {
@@ -18,7 +20,10 @@ export function documentCid(hasher: Hasher, raw: Uint8Array): string {
 
 /** The 32-byte SHA-256 digest inside a CID, for fixed-width preimages. */
 export function cidDigest(cid: string): Uint8Array {
-  return CID.parse(cid).multihash.digest
+  const { digest } = CID.parse(cid).multihash
+  // fixed-width preimages are made of digests: another length would spill into the next field
+  invariant(digest.length === DIGEST_BYTES, `the digest of ${cid} has ${digest.length} bytes`)
+  return digest
 }
 
 export function toHex(raw: Uint8Array): string {

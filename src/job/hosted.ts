@@ -1,9 +1,11 @@
 import type { StoredRecord } from '../core/effect.ts'
+import { OK } from '../core/effect.ts'
 import type { Turn } from '../core/turn.ts'
 import type { Agreement } from '../documents/agreement.ts'
 import type { Offer } from '../documents/offer.ts'
 import type { ErrorCode } from '../errors.ts'
 import { PARAMS } from '../params.ts'
+import { SECOND_MS } from '../units.ts'
 import type { Earning } from './earning.ts'
 import { leaseKey, leaseRecord, LEASE_PREFIX } from './lease.ts'
 import type { Lease, LeaseRecord, LeaseState } from './lease.ts'
@@ -13,6 +15,9 @@ import type { Parts } from './parts.ts'
 const MAX_OVER = 1024
 export const HOSTED_PREFIX = 'hosted/'
 
+/** A requester that ended an agreement sent its verdicts before, so they are on their way. */
+const JUDGED_WITHIN_MS = 5 * SECOND_MS
+
 export type HostedRecord = { v: 1, id: string, agreement: Agreement, signature: string, offer: Offer }
 export interface Hosted extends HostedRecord {
   leases: Map<string, Lease>
@@ -20,6 +25,8 @@ export interface Hosted extends HostedRecord {
   taken: Map<number, number>
   /** Its slots are held. Not so while it only waits for verdicts: then others may have the computer. */
   reserved: boolean
+  /** Its requester ended it, and what it judged is awaited. In memory only. */
+  closing?: ErrorCode
 }
 
 export function hasWork({ leases }: Hosted): boolean {
@@ -162,12 +169,30 @@ export class HostedBook {
     if (hosted !== undefined && state.kind === 'running') this.#parts.guests.used(turn, hosted.agreement.requester, hosted.offer.resources.cores * (turn.now.monoMs - state.sinceMonoMs))
   }
 
+  /**
+   * Its requester ended it. Verdicts come by another stream, perhaps after this word: what waits for one is kept for a
+   * moment, so that both sides' books are the same. True when nothing does.
+   */
+  close(turn: Turn, hosted: Hosted, code: ErrorCode): boolean {
+    for (const lease of [...hosted.leases.values()]) if (lease.state.kind !== 'committed' && lease.state.kind !== 'revealed') this.drop(turn, hosted, lease, code)
+    if (hosted.leases.size === 0) return true
+    hosted.closing = code
+    this.#parts.timers.set(`closing|${hosted.id}`, turn.now.monoMs + JUDGED_WITHIN_MS)
+    return false
+  }
+
+  /** A run waits for its owner, or goes on: told to people here. */
+  tellHeld(turn: Turn, { agreement }: Hosted, task: number, held: boolean): void {
+    turn.notify({ kind: 'hosting', job: agreement.job, requester: agreement.requester, task, state: 'running', code: OK, message: held ? 'waits while you use what it runs on' : 'goes on' })
+  }
+
   end(turn: Turn, hosted: Hosted, code: ErrorCode): void {
     for (const lease of hosted.leases.values()) this.drop(turn, hosted, lease, code)
     this.#hosted.delete(hosted.id)
     this.strike(hosted.agreement.requester, hosted.id)
     this.#parts.timers.clear(`beat|${hosted.id}`)
     this.#parts.timers.clear(`hosted-idle|${hosted.id}`)
+    this.#parts.timers.clear(`closing|${hosted.id}`)
     turn.delete(HOSTED_PREFIX + hosted.id)
     this.#earning.close(turn, hosted.id)
     if (!this.values().some(({ agreement }) => agreement.job === hosted.agreement.job)) turn.do({ kind: 'release-job', job: hosted.agreement.job })

@@ -194,7 +194,7 @@ export class Hosting {
     turn.send(from, { kind: 'closed', agreement: message.agreement })
     const hosted = this.book.get(message.agreement)
     if (hosted === undefined) this.book.strike(from, message.agreement)
-    else if (hosted.agreement.requester === from) this.#end(turn, hosted, message.code)
+    else if (hosted.agreement.requester === from && this.book.close(turn, hosted, message.code)) this.#end(turn, hosted, message.code)
   }
 
   /** The set of commits is closed and ours is in it: show what we committed to. */
@@ -233,7 +233,8 @@ export class Hosting {
     }
     turn.notify({ kind: 'hosting', job: hosted.agreement.job, requester: from, task: lease.task, state: 'settled', code: message.code, message: message.verdict })
     this.book.drop(turn, hosted, lease, message.code)
-    this.#pump(turn, hosted)
+    if (hosted.closing !== undefined && hosted.leases.size === 0) this.#end(turn, hosted, hosted.closing)
+    else this.#pump(turn, hosted)
   }
 
   /** The requester knows of our failure. */
@@ -251,9 +252,7 @@ export class Hosting {
     lease.state = { ...lease.state, phase, fraction }
     if (phase === 'running') this.earning.began(turn, id)
     if (phase === 'held') this.earning.aside(turn, id)
-    if (before !== phase && (before === 'held' || phase === 'held')) {
-      turn.notify({ kind: 'hosting', job: hosted.agreement.job, requester: hosted.agreement.requester, task: id.task, state: 'running', code: OK, message: phase === 'held' ? 'waits while you use what it runs on' : 'goes on' })
-    }
+    if (before !== phase && (before === 'held' || phase === 'held')) this.book.tellHeld(turn, hosted, id.task, phase === 'held')
     turn.send(hosted.agreement.requester, { kind: 'progress', ...id, phase, fraction })
   }
 
@@ -304,6 +303,7 @@ export class Hosting {
       case 'hosted-idle':
         if (hosted !== undefined) this.#idle(turn, hosted)
         return true
+      case 'closing': if (hosted?.closing !== undefined) this.#end(turn, hosted, hosted.closing); return true
       case 'keep': {
         const lease = hosted?.leases.get(leaseKey({ agreement, task: Number(task), attempt: Number(attempt) }))
         if (hosted !== undefined && lease !== undefined) this.book.drop(turn, hosted, lease, 'E_REQUESTER_GONE')
@@ -328,7 +328,7 @@ export class Hosting {
   /** The agreement, when it is this requester's; a requester of an unknown one learns that it is void. */
   #of(turn: Turn, from: string, id: string): Hosted | undefined {
     const hosted = this.book.get(id)
-    if (hosted === undefined) {
+    if (hosted === undefined || hosted.closing !== undefined) {
       turn.send(from, { kind: 'close', agreement: id, code: 'E_AGREEMENT_UNKNOWN', message: 'no such agreement here' })
       return undefined
     }

@@ -170,11 +170,11 @@ test('a script that uses the package by its name ends by itself', async ({ open 
 test('the type of a job names every key of a job file, and no other', () => {
   const all: Required<JobSpec> = {
     name: '', engine: 'wasm', module: '', image: '', imageSignatures: [], registryLogin: '', secrets: {}, entrypoint: [], command: [], network: { allow: [], max: '' }, args: [], env: {}, inputs: {}, stdin: '', outputs: [], map: { files: '' },
-    resources: { cores: 1, memory: '', disk: '', gpu: { vendor: 'amd', model: '', vram: '', count: 1 } }, limits: { queue: '', run: '', total: '', log: '' }, replicas: 1, quorum: 1, adaptive: true, spotCheck: 0, retries: 0, priceCap: '', select: 'fastest',
+    resources: { cores: 1, memory: '', disk: '', gpu: { vendor: 'amd', model: '', vram: '', count: 1 } }, limits: { queue: '', run: '', total: '', log: '' }, replicas: 1, quorum: 1, adaptive: true, compare: { with: '', args: [] }, segments: 2, spotCheck: 0, retries: 0, priceCap: '', select: 'fastest',
     placement: { regions: [], maxLatency: '', allow: [], deny: [], providers: [], hardware: { gpuVendors: [] } }
   }
   const keysOf = (value: object, path = ''): string[] => Object.entries(value).flatMap(([key, inner]: [string, unknown]) => [path + key, ...(typeof inner === 'object' && inner !== null && !Array.isArray(inner) ? keysOf(inner, `${path}${key}.`) : [])])
-  const schema = jobFileReference().map(({ key }) => key).filter((key) => !['map.range', 'map.list'].includes(key))
+  const schema = jobFileReference().map(({ key }) => key).filter((key) => !['map.range', 'map.list', 'compare.verify'].includes(key))
   assert.equal(keysOf(all).sort(), schema.sort())
 })
 

@@ -57,7 +57,7 @@ function run(engine: EngineClient): void {
     const seen = await inspected(leased({ kind: 'nvidia', uuid: UUID_A }))
     assert.equal(seen.DeviceRequests, [request('nvidia', [UUID_A], [['gpu', 'compute', 'utility']])])
     // a bare name makes the engine drop the image's variable
-    assert.equal(seen.env, ['NVIDIA_REQUIRE_CUDA', 'AMD_VISIBLE_DEVICES', 'JOB=a', `NVIDIA_VISIBLE_DEVICES=${UUID_A}`, 'NVIDIA_DRIVER_CAPABILITIES=compute,utility', 'PATH=/bin'])
+    assert.equal(seen.env, ['NVIDIA_REQUIRE_CUDA', 'AMD_VISIBLE_DEVICES', 'HOME=/tmp', 'JOB=a', `NVIDIA_VISIBLE_DEVICES=${UUID_A}`, 'NVIDIA_DRIVER_CAPABILITIES=compute,utility', 'PATH=/bin'])
   })
 
   test('several cards are asked for by their UUIDs, in one request', async () => {
@@ -67,7 +67,7 @@ function run(engine: EngineClient): void {
   test('a job without a card asks for none, and says so to whatever runtime there is', async () => {
     const { DeviceRequests, Devices, GroupAdd, env } = await inspected(NO_GPU)
     assert.equal([DeviceRequests ?? [], Devices ?? [], GroupAdd ?? []], [[], [], []])
-    assert.equal(env, ['NVIDIA_DRIVER_CAPABILITIES', 'NVIDIA_REQUIRE_CUDA', 'AMD_VISIBLE_DEVICES', 'JOB=a', 'NVIDIA_VISIBLE_DEVICES=void', 'PATH=/bin'])
+    assert.equal(env, ['NVIDIA_DRIVER_CAPABILITIES', 'NVIDIA_REQUIRE_CUDA', 'AMD_VISIBLE_DEVICES', 'HOME=/tmp', 'JOB=a', 'NVIDIA_VISIBLE_DEVICES=void', 'PATH=/bin'])
   })
 
   test('a CDI device is asked for by its name', async () => {
