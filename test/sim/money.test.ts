@@ -5,6 +5,7 @@ import { expectedOf, toWei } from '../../src/documents/ticket.ts'
 import type { JobRecord } from '../../src/job/job.ts'
 import { exposureConflict } from '../../src/payment/exposure.ts'
 import { totalOf } from '../../src/payment/ledger.ts'
+import type { Work } from '../../src/payment/ledger.ts'
 import type { Behaviour } from '../../src/sim/behaviour.ts'
 import { allCheckers } from '../../src/sim/checkers.ts'
 import { payingScenario } from '../../src/sim/random-scenario.ts'
@@ -56,6 +57,23 @@ test('among honest peers a job costs what its accepted work costs, to a ticket a
   for (const host of [1, 2, 3]) {
     const { gwei, acceptedMs } = paid(world, host)
     assert.ok(gwei >= acceptedMs && gwei <= acceptedMs + 5 * 700, `${gwei} gwei for ${acceptedMs} ms`)
+  }
+})
+
+test('both sides book the same, whichever stream is first: an agreement\'s end, or the verdicts before it', () => {
+  for (let seed = 1; seed <= 8; seed++) {
+    const last = new Map<string, Work>()
+    const world: World = new World(scenario({}, seed), { checkers: [{
+      name: 'last words',
+      observe: () => {
+        for (const { peer: one } of world.computers) for (const [id, { work }] of one?.hosting.earning.recipients ?? []) last.set(id, work)
+        return undefined
+      }
+    }] })
+    world.run()
+    const { senders } = world.computers[REQUESTER]!.peer!.paying
+    assert.ok(senders.size > 0)
+    for (const [id, { work }] of senders) assert.equal(last.get(id), work, `seed ${seed}`)
   }
 })
 
