@@ -1,4 +1,4 @@
-/** `npm run demo:render`: three nodes on this machine render a film with Blender, in containers. See node/demo. */
+/** `node bin/render-demo.ts`: three nodes on this machine render a film with Blender, in containers. See node/demo. */
 import { parseArgs } from 'node:util'
 import { toErrorShape } from '../src/errors.ts'
 import { EXIT_FAILED, EXIT_INTERRUPTED, EXIT_USAGE, UsageError } from '../node/cli/usage-error.ts'
@@ -6,7 +6,7 @@ import { runRenderDemo } from '../node/demo/render-demo.ts'
 import type { RenderScene } from '../node/demo/render-demo.ts'
 
 /** Some 15 s of one core a frame, and each is rendered twice: a few minutes on two cores. */
-const SCENE = { frames: '8', width: '480', height: '270', samples: '64' }
+const SCENE = { frames: '9', width: '480', height: '270', samples: '64' }
 const MAX = { frames: 10_000, width: 7680, height: 4320, samples: 4096 }
 const OPTIONS = 'Options: --frames N, --width N, --height N, --samples N, --out FOLDER'
 

@@ -8,6 +8,7 @@ import { test } from 'uvu'
 import * as assert from 'uvu/assert'
 import { parse } from 'yaml'
 import type { JobDetail } from '../../node/api/contract.ts'
+import { reap } from '../../node/containers/reaper.ts'
 import { Cluster } from '../../node/demo/cluster.ts'
 import type { ClusterNode } from '../../node/demo/cluster.ts'
 import { ended, EXAMPLES, LENDS_NOTHING, startProvider } from '../helpers/cluster.ts'
@@ -74,7 +75,10 @@ if (engine !== undefined && buildImage('render-quick', image)) {
   test.after(async () => {
     const peers = cluster.nodes.map(({ peer }) => peer)
     await cluster.close()
-    for (const peer of peers) await dropNodeImages(engine, peer)
+    for (const peer of peers) {
+      await reap(engine, peer)
+      await dropNodeImages(engine, peer)
+    }
     rmSync(folder, { recursive: true })
   })
 

@@ -45,6 +45,14 @@ test('the scripts of images are sh, whatever sh is', () => {
   }
 })
 
+test('the demo that renders names what is wrong with what it was asked', () => {
+  for (const [args, words] of [[['--frames', '0'], '--frames 0'], [['--width', 'wide'], '--width wide'], [['--speed', '9'], '--speed']] as const) {
+    const { status, stderr } = spawnSync(process.execPath, [join(examples, '../../bin/render-demo.ts'), ...args], { encoding: 'utf8' })
+    assert.is(status, 2, stderr)
+    assert.match(stderr, words)
+  }
+})
+
 const similar = new WebAssembly.Module(readFileSync(join(examples, 'render/similar.wasm')))
 type Side = Record<string, Buffer | string>
 
