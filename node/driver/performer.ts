@@ -82,7 +82,7 @@ export class Performer {
       case 'fetch-result': this.#background(this.#fetchResult(effect)); break
       case 'compare': this.#options.comparer.compare(effect); break
       case 'release-result': this.#background(worker.releaseResult(effect.lease, effect.content)); break
-      case 'release-job': this.#background(Promise.all([worker.releaseJob(effect.job), this.#options.releaseRequested(effect.job)])); break
+      case 'release-job': this.#background(Promise.all([worker.releaseJob(effect), this.#options.releaseRequested(effect.job)])); break
       case 'hold-run': worker.hold(effect.lease, effect.held); break
       case 'watch-account':
       case 'redeem': this.#options.onMoney(effect); break

@@ -22,6 +22,14 @@ const OF_OUR_OWN: Readonly<Record<string, { code: ErrorCode, message: string }>>
   E_CONTAINER_TRUNCATED: { code: 'E_HOST_ENGINE', message: 'its container engine lost the end of the run' },
   E_CONTAINER_SETTINGS: { code: 'E_HOST_ENGINE', message: 'its container engine did not take the settings' },
   E_CONTAINER_MEMORY: { code: 'E_HOST_MEMORY', message: 'has less memory than the task takes' },
+  E_CONTAINER_REFUSED: { code: 'E_HOST_ENGINE', message: 'its container engine refused the run' },
+  E_CONTAINER_CRASH: { code: 'E_HOST_ENGINE', message: 'the run failed on that host' },
+  E_CONTAINER_INPUT: { code: 'E_HOST_INPUT', message: 'lost an input' },
+  E_CONTAINER_OUTPUT: { code: 'E_HOST_OUTPUT', message: 'cannot keep these outputs' },
+  E_NET_SOCKET: { code: 'E_HOST_NETWORK', message: 'cannot give containers a network' },
+  E_FIT_GPU: { code: 'E_HOST_GPU', message: 'its graphics card went away' },
+  E_SECRET_REFUSED: { code: 'E_HOST_SECRETS', message: 'was not given the secrets of the job' },
+  E_OFFER_MISMATCH: { code: 'E_HOST_OFFER', message: 'was offered less than the job asks for' },
   E_IMAGE_HOST: { code: 'E_HOST_IMAGE', message: 'could not make the image ready' }
 }
 

@@ -1,11 +1,10 @@
 import { mkdir, rm } from 'node:fs/promises'
 import { join } from 'node:path'
 import { CID } from 'multiformats/cid'
-import { imageKey } from '../../src/documents/image.ts'
 import { jobCodec } from '../../src/documents/job.ts'
 import type { ContentInput, JobDocument } from '../../src/documents/job.ts'
 import type { Offer } from '../../src/documents/offer.ts'
-import { unmetResources } from '../../src/market/fit.ts'
+import { beyondOffer } from '../../src/job/offered-job.ts'
 import { HearthError } from '../../src/errors.ts'
 import { PARAMS } from '../../src/params.ts'
 import type { RunInput } from '../sandbox/run-spec.ts'
@@ -17,7 +16,8 @@ type Progress = (fraction: number) => void
 /** A file or folder on its way to the disk, or there, and who follows it. */
 interface Brought { path: Promise<string>, watchers: Set<Progress> }
 
-export interface HostedJob { job: string, requester: string, agreement: string, offer: Offer }
+/** A job as a requester offered it: a stranger that names another's job has its own. */
+export interface HostedJob { job: string, requester: string }
 
 /**
  * A job's CID names its canonical bytes. In the content store, and on the way there, they are one raw block of the same
@@ -34,6 +34,8 @@ export class JobFiles {
   readonly #dir: string
   readonly #pinOwner: string
   readonly #hosted: HostedJob
+  /** Under which its requester serves it now. */
+  #agreement = ''
   /** Fetches are the job's, not of the run that asked first: others wait for them too. */
   readonly #released = new AbortController()
   #document: Promise<JobDocument> | undefined
@@ -44,13 +46,22 @@ export class JobFiles {
     this.#fetch = fetch
     this.#dir = dir
     this.#hosted = hosted
-    this.#pinOwner = `hosted:${hosted.job}`
+    this.#pinOwner = `hosted:${hosted.requester}:${hosted.job}`
   }
 
-  /** The job document, refused when it asks for more than was offered. */
-  document(signal?: AbortSignal): Promise<JobDocument> {
+  /** Of several agreements about one job the latest is used. */
+  under(agreement: string): this {
+    this.#agreement = agreement
+    return this
+  }
+
+  /** The job document; throws `E_OFFER_MISMATCH` when it asks for more than this offer of it said. */
+  async document(offer: Offer, signal?: AbortSignal): Promise<JobDocument> {
     this.#document ??= this.#loadDocument().catch((err: unknown) => { this.#document = undefined; throw err })
-    return until(this.#document, signal)
+    const document = await until(this.#document, signal)
+    const beyond = beyondOffer(document, offer)
+    if (beyond !== undefined) throw new HearthError('E_OFFER_MISMATCH', `the job asks for more than its offer said: ${beyond}`)
+    return document
   }
 
   /** The host path of a file or folder, fetched, verified and laid out once. */
@@ -82,17 +93,12 @@ export class JobFiles {
   }
 
   async #loadDocument(): Promise<JobDocument> {
-    const { job, requester, agreement, offer } = this.#hosted
+    const { job, requester } = this.#hosted
     const cid = jobBlockCid(job)
-    await this.#fetch({ cid, from: [requester], agreementId: agreement, maxBytes: PARAMS.maxJobBytes, pinFor: this.#pinOwner, signal: this.#released.signal })
+    await this.#fetch({ cid, from: [requester], agreementId: this.#agreement, maxBytes: PARAMS.maxJobBytes, pinFor: this.#pinOwner, signal: this.#released.signal })
     const decoded = jobCodec.decode(await this.#content.readFile(cid, { maxBytes: PARAMS.maxJobBytes }))
     if (!decoded.ok) throw new HearthError(decoded.code, decoded.message)
-    const document = decoded.value
-    const offered = { ...offer.resources, gpus: [] }
-    const beyond = document.requester !== requester || document.engine.kind !== offer.market.engine || document.limits.runMs > offer.runMs ||
-      unmetResources({ ...document.resources, gpu: undefined }, offered).length > 0 || asksForMore(document, offer)
-    if (beyond) throw new HearthError('E_OFFER_MISMATCH', 'the job asks for more than its offer said')
-    return document
+    return decoded.value
   }
 
   #begin(cid: string, sizeBytes: number): Brought {
@@ -104,25 +110,21 @@ export class JobFiles {
   }
 
   async #bring(cid: string, sizeBytes: number, watchers: ReadonlySet<Progress>): Promise<string> {
-    const { requester, agreement } = this.#hosted
+    const { requester } = this.#hosted
     const { signal } = this.#released
     await this.#fetch({
-      cid, from: [requester], agreementId: agreement, maxBytes: sizeBytes, pinFor: this.#pinOwner, signal,
+      cid, from: [requester], agreementId: this.#agreement, maxBytes: sizeBytes, pinFor: this.#pinOwner, signal,
       onProgress: ({ bytes }) => { for (const watch of watchers) watch(Math.min(1, bytes / Math.max(1, sizeBytes))) }
     })
+    // blocks that repeat are fetched once and written as often as they repeat
+    const stored = await this.#content.stat(cid)
+    if (stored === undefined || stored.sizeBytes > sizeBytes) throw new HearthError('E_INPUT_MISMATCH', `content ${cid} is not what the job says it is`)
     await mkdir(this.#dir, { recursive: true, mode: 0o700 })
     const path = join(this.#dir, cid)
     await rm(path, { recursive: true, force: true })
     await this.#content.export(cid, path, { signal })
     return path
   }
-}
-
-/** What the owner's lists decided about is what runs: another image, or more of the network or of cards, was never bid for. */
-function asksForMore({ engine, resources }: JobDocument, { container, resources: offered }: Offer): boolean {
-  if (JSON.stringify(resources.gpu) !== JSON.stringify(offered.gpu)) return true
-  if (engine.kind !== 'container') return false
-  return container === undefined || imageKey(engine.image) !== imageKey(container.image) || (engine.network?.maxBytes ?? -1) > (container.networkBytes ?? -1)
 }
 
 /** The same promise for one that may stop waiting before it settles. */

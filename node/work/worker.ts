@@ -24,6 +24,8 @@ const WORTH_TELLING_MS = 200
 const HAND_OVER_MS = 30 * SECOND_MS
 /** Queued tasks whose inputs are fetched ahead. */
 const PREFETCHED_TASKS = 2
+/** Of a PeerId, in the name of a job's folder. */
+const REQUESTER_CHARS = 12
 /** The core hears of a task's progress at most this often. */
 const PROGRESS_EVERY_MS = SECOND_MS
 
@@ -78,9 +80,9 @@ export class Worker {
 
   /** Fetches ahead what queued leases will need, while they wait for a slot or for money; its failures show when they run. */
   prefetch(effect: EffectOf<'prefetch'>): void {
-    const files = this.#filesOf(effect)
+    const files = this.#filesOf(effect).under(effect.agreement)
     const bring = async (): Promise<void> => {
-      const document = await files.document()
+      const document = await files.document(effect.offer)
       const inputs = effect.tasks.slice(0, PREFETCHED_TASKS).flatMap((task) => taskPlan(document, task).inputs)
       await this.#options.engines[document.engine.kind]?.prefetch(document, files)
       for (const { cid, sizeBytes } of inputs) await files.path(cid, sizeBytes)
@@ -108,15 +110,16 @@ export class Worker {
     await this.#options.content.unpin(content, `result:${leaseKey(lease)}`)
   }
 
-  async releaseJob(job: string): Promise<void> {
-    const files = this.#jobs.get(job)
-    this.#jobs.delete(job)
+  async releaseJob({ requester, job }: HostedJob): Promise<void> {
+    const files = this.#jobs.get(jobKey({ requester, job }))
+    this.#jobs.delete(jobKey({ requester, job }))
     await files?.release()
   }
 
   async close(): Promise<void> {
     for (const abort of this.#running.values()) abort.abort(new HearthError('E_HOST_DRAINING', 'the host is shutting down'))
-    for (const job of [...this.#jobs.keys()]) await this.releaseJob(job)
+    for (const files of this.#jobs.values()) await files.release()
+    this.#jobs.clear()
   }
 
   #end(key: string, event: PeerEvent): void {
@@ -137,8 +140,8 @@ export class Worker {
 
   async #execute(effect: EffectOf<'run'>, signal: AbortSignal): Promise<PeerEvent> {
     const { lease, segment } = effect
-    const files = this.#filesOf({ ...effect, agreement: lease.agreement })
-    const document = await files.document(signal)
+    const files = this.#filesOf(effect).under(lease.agreement)
+    const document = await files.document(effect.offer, signal)
     if (segment !== undefined && segment >= (document.segments ?? 0)) throw new HearthError('E_OFFER_MISMATCH', `the job has no segment ${segment}`)
     const engine = this.#options.engines[document.engine.kind]
     if (engine === undefined) throw new HearthError('E_FIT_ENGINE', `this node runs no ${document.engine.kind} jobs`)
@@ -164,11 +167,12 @@ export class Worker {
     }
   }
 
-  #filesOf({ job, requester, agreement, offer }: HostedJob): JobFiles {
-    let files = this.#jobs.get(job)
+  #filesOf(hosted: HostedJob): JobFiles {
+    const { job, requester } = hosted
+    let files = this.#jobs.get(jobKey(hosted))
     if (files === undefined) {
-      files = new JobFiles(this.#options.content, this.#options.fetch, join(this.#options.dir, job), { job, requester, agreement, offer })
-      this.#jobs.set(job, files)
+      files = new JobFiles(this.#options.content, this.#options.fetch, join(this.#options.dir, `${job}-${requester.slice(-REQUESTER_CHARS)}`), { job, requester })
+      this.#jobs.set(jobKey(hosted), files)
     }
     return files
   }
@@ -242,6 +246,11 @@ function trapCode(outcome: RunOutcome): ErrorCode {
 
 function usageOf(usage: RunUsage): Usage {
   return { wallMs: Math.round(usage.wallMs), cpuMs: Math.round(usage.cpuMs), peakMemoryBytes: usage.residentBytes, fuel: 0, ...usage.receivedBytes === undefined ? {} : { receivedBytes: usage.receivedBytes, sentBytes: usage.sentBytes ?? 0 } }
+}
+
+/** Whose job: anybody may name a job of somebody else. */
+function jobKey({ requester, job }: HostedJob): string {
+  return `${requester}/${job}`
 }
 
 function runIdOf(lease: LeaseId): string {

@@ -39,9 +39,18 @@ export class SecretProtocol implements Startable {
     await this.#handled?.stop()
   }
 
-  /** Throws `E_SECRET_REFUSED` when the requester gives none, a WireError when it cannot be reached. */
+  /** Throws `E_SECRET_REFUSED` when the requester gives none or cannot be reached. */
   async ask(peer: PeerId, request: SecretRequest, signal: AbortSignal): Promise<readonly Secret[]> {
     const within = AbortSignal.any([signal, AbortSignal.timeout(ASK_TIMEOUT_MS)])
+    try {
+      return await this.#ask(peer, request, within)
+    } catch (err) {
+      if (err instanceof HearthError || signal.aborted) throw err
+      throw new HearthError('E_SECRET_REFUSED', 'the requester could not be asked for the secrets of its job', 'It may be away for a moment: the task is tried elsewhere', { cause: err })
+    }
+  }
+
+  async #ask(peer: PeerId, request: SecretRequest, within: AbortSignal): Promise<readonly Secret[]> {
     const frames = await openFrames(this.#init.network, peer, SECRET_PROTOCOL, SECRET_LIMITS, within)
     try {
       await frames.write(secretRequestCodec.encode(request), within)

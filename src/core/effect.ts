@@ -32,7 +32,8 @@ export type Effect =
   | { kind: 'compare', job: string, document: JobDocument, task: number, fresh: Shown, against: Shown[] }
   /** A provider's result that nobody may read any more. */
   | { kind: 'release-result', lease: LeaseId, content: string }
-  | { kind: 'release-job', job: string }
+  /** Nobody works for this requester's job any more, or its own requester forgets it. */
+  | { kind: 'release-job', job: string, requester: string }
   /** Hold a run where it is, or let it go on: its requester does not pay, or pays again. */
   | { kind: 'hold-run', lease: LeaseId, held: boolean }
   /** Follow an account on the chain; what it holds comes as `account` events. */

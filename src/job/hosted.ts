@@ -195,6 +195,7 @@ export class HostedBook {
     this.#parts.timers.clear(`closing|${hosted.id}`)
     turn.delete(HOSTED_PREFIX + hosted.id)
     this.#earning.close(turn, hosted.id)
-    if (!this.values().some(({ agreement }) => agreement.job === hosted.agreement.job)) turn.do({ kind: 'release-job', job: hosted.agreement.job })
+    const { job, requester } = hosted.agreement
+    if (!this.values().some(({ agreement }) => agreement.job === job && agreement.requester === requester)) turn.do({ kind: 'release-job', job, requester })
   }
 }

@@ -97,7 +97,7 @@ export class Requesting {
     if (job === undefined || job.state.kind === 'running') return
     for (const index of job.tasks.keys()) turn.delete(`${TASK_PREFIX}${id}/${index}`)
     turn.delete(JOB_PREFIX + id)
-    turn.do({ kind: 'release-job', job: id })
+    turn.do({ kind: 'release-job', job: id, requester: this.#parts.self.identity.peer })
     this.#jobs.delete(id)
     this.paying.forgetJob(turn, id)
     this.#deals.forget(job)

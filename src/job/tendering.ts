@@ -13,6 +13,7 @@ import { score, shunned } from '../reputation/history.ts'
 import { SECOND_MS } from '../units.ts'
 import { deadlineWallMs, waitingCount } from './job.ts'
 import type { Job } from './job.ts'
+import { taskInputBytes } from './offered-job.ts'
 import type { Parts } from './parts.ts'
 import type { Paying } from './paying.ts'
 import type { RequesterSettings } from './parts.ts'
@@ -175,11 +176,4 @@ function containerOf({ engine }: JobDocument): Pick<Offer, 'container'> {
   if (engine.kind !== 'container') return {}
   const { image, signatures, network } = engine
   return { container: { image, ...signatures === undefined ? {} : { signatures }, ...network === undefined ? {} : { networkBytes: network.maxBytes } } }
-}
-
-/** Input bytes of the largest task. */
-function taskInputBytes(document: JobDocument): number {
-  const shared = document.inputs.reduce((sum, input) => sum + input.sizeBytes, 0)
-  const own = document.map?.kind === 'files' ? Math.max(...document.map.files.map(({ sizeBytes }) => sizeBytes)) : 0
-  return shared + own
 }

@@ -8,7 +8,7 @@ import { movesOn } from '../../src/job/task.ts'
 const fault = (code: `E_${string}`): string => runFault({ code, message: 'words' }, isDiskCode(code)).code
 
 test('trouble of the host moves the task on', () => {
-  for (const code of ['E_SANDBOX_DISK', 'E_CONTAINER_DISK', 'E_SANDBOX_BUSY', 'E_SANDBOX_CLOSED', 'E_TRANSFER_NO_SOURCE', 'E_CONTAINER_ENGINE', 'E_CONTAINER_NO_ENGINE', 'E_CONTAINER_TRUNCATED', 'E_CONTAINER_MEMORY'] as const) {
+  for (const code of ['E_SANDBOX_DISK', 'E_CONTAINER_DISK', 'E_SANDBOX_BUSY', 'E_SANDBOX_CLOSED', 'E_TRANSFER_NO_SOURCE', 'E_CONTAINER_ENGINE', 'E_CONTAINER_NO_ENGINE', 'E_CONTAINER_TRUNCATED', 'E_CONTAINER_MEMORY', 'E_CONTAINER_REFUSED', 'E_CONTAINER_CRASH', 'E_OFFER_MISMATCH', 'E_SECRET_REFUSED', 'E_FIT_GPU'] as const) {
     assert.ok(movesOn(fault(code)), `${code} became ${fault(code)}`)
   }
 })
