@@ -208,6 +208,13 @@ test('a job cannot send this host to addresses of its own network, however they 
   assert.equal(registry.requests, [])
 })
 
+test('a job cannot send this host to the owner\'s own public addresses either', async () => {
+  // nobody answers there within the test: only who is not refused asks
+  const access = { localRegistries: {}, ownAddresses: () => ['1.0.0.7'], resolve: () => Promise.resolve(['1.0.0.7']), stallMs: 1 }
+  assert.is(await codeOf({ name: '1.0.0.7:1/team/tool', access }), 'E_IMAGE_REGISTRY_ADDRESS')
+  assert.is(await codeOf({ name: 'router.example:1/team/tool', access }), 'E_IMAGE_REGISTRY_ADDRESS')
+})
+
 test('a registry cannot lead this host to addresses of its own network', async () => {
   for (const location of ['https://192.168.1.1/', 'https://[::1]/', 'https://169.254.169.254/latest']) {
     registry.answer = (_, response) => { response.writeHead(302, { location }).end(); return true }

@@ -15,6 +15,8 @@ export interface RegistryAccess {
    * make this host send requests to the owner's router.
    */
   localRegistries: Readonly<Record<string, 'http' | 'https'>>
+  /** Addresses of the owner that no interface shows, such as the router's public side. */
+  ownAddresses?: () => readonly string[]
   resolve?: Resolve
   /** A registry that sends nothing for so long is given up. */
   stallMs?: number
@@ -24,10 +26,10 @@ const unreachable = (url: URL, why: string, cause?: unknown): ImageRefusal => ne
 const privateAddress = (url: URL): ImageRefusal => new ImageRefusal('E_IMAGE_REGISTRY_ADDRESS', `the registry ${quoted(url.host)} is not on the public internet`)
 
 /** Answers only addresses that were checked, so that the connection goes to one of them. */
-function checkedLookup(url: URL, resolve: Resolve, signal: AbortSignal): LookupFunction {
+function checkedLookup(url: URL, { resolve = resolveByDns(), ownAddresses }: RegistryAccess, signal: AbortSignal): LookupFunction {
   return (hostname, { all }, answer) => {
     resolve(hostname, signal).then((addresses) => {
-      const good: LookupAddress[] = addresses.filter((address) => mayReach(address)).map((address) => ({ address, family: isIP(address) }))
+      const good: LookupAddress[] = addresses.filter((address) => mayReach(address, ownAddresses?.())).map((address) => ({ address, family: isIP(address) }))
       const [first] = good
       if (first === undefined) answer(addresses.length > 0 ? privateAddress(url) : unreachable(url, 'has no address'), '')
       else if (all === true) answer(null, good)
@@ -44,9 +46,9 @@ export async function get(url: URL, headers: Readonly<Record<string, string>>, a
   const local = access.localRegistries[url.host]
   if (url.protocol !== (local === 'http' ? 'http:' : 'https:')) malformed(`the registry leads to ${quoted(url.origin)}, which is not TLS`)
   const literal = url.hostname.replace(/^\[(.*)\]$/, '$1')
-  if (local === undefined && isIP(literal) !== 0 && !mayReach(literal)) throw privateAddress(url)
+  if (local === undefined && isIP(literal) !== 0 && !mayReach(literal, access.ownAddresses?.())) throw privateAddress(url)
   const { stallMs = STALL_MS } = access
-  const options = { headers: { 'user-agent': 'hearth', ...headers }, agent: false, signal, timeout: stallMs, ...local === undefined ? { lookup: checkedLookup(url, access.resolve ?? resolveByDns(), signal) } : {} } as const
+  const options = { headers: { 'user-agent': 'hearth', ...headers }, agent: false, signal, timeout: stallMs, ...local === undefined ? { lookup: checkedLookup(url, access, signal) } : {} } as const
   return await new Promise((resolve, reject) => {
     const request = (local === 'http' ? requestHttp : requestHttps)(url, options)
     const fail = (err: unknown): void => { reject(asRefusal(err, url, signal)) }
