@@ -97,7 +97,7 @@ export class ContainerEngine implements Engine {
       pids: async () => {
         const engine = this.#sandbox?.engine
         if (engine === undefined) throw new Error('no container engine')
-        return await ownPids(engine, options.node)
+        return await ownPids(engine)
       },
       suspended: () => this.#suspended
     })
@@ -191,7 +191,7 @@ export class ContainerEngine implements Engine {
       if (engine !== undefined && this.#imagesOf !== engine.socketPath) {
         await this.#images?.close()
         this.#imagesOf = engine.socketPath
-        this.#images = await ImageStore.open({ engine, dir: join(dir, 'images'), node, quotaBytes, registries: { localRegistries } })
+        this.#images = await ImageStore.open({ engine, dir: join(dir, 'images'), node, quotaBytes, registries: { localRegistries, ownAddresses: this.#options.ownAddresses } })
       }
       // a full disk asks for room though no job does
       await this.#images?.tidy().catch(() => 0)

@@ -88,19 +88,20 @@ function run(engine: EngineClient): void {
     assert.equal(lines.filter((line) => /NVIDIA|AMD/.test(line)), ['NVIDIA_VISIBLE_DEVICES=void'])
   })
 
-  test('the processes of our runs are known by their ids on the host, and nobody else\'s are', async () => {
+  test('the processes of jobs are known by their ids on the host, another node\'s too; nobody else\'s are', async () => {
     const node = `${TOOLS}-pids`
-    const [ours, others] = await Promise.all([node, 'another'].map(async (name) => (await engine.createContainer(`${TOOLS}-${name}`, { Image: bench.imageId, Cmd: ['sh', '-c', 'sleep 600 & exec sleep 600'], Labels: { 'hearth.node': name }, HostConfig: { NetworkMode: 'none' } })).id))
+    const all = [[node, { 'hearth.node': node }], ['another', { 'hearth.node': 'another' }], ['owners', {}]] as const
+    const [ours, theirs, others] = await Promise.all(all.map(async ([name, Labels]) => (await engine.createContainer(`${TOOLS}-${name}`, { Image: bench.imageId, Cmd: ['sh', '-c', 'sleep 600 & exec sleep 600'], Labels, HostConfig: { NetworkMode: 'none' } })).id))
     const { id: idle } = await engine.createContainer(`${TOOLS}-idle`, { Image: bench.imageId, Cmd: ['true'], Labels: { 'hearth.node': node }, HostConfig: { NetworkMode: 'none' } })
     try {
-      for (const id of [ours, others]) await engine.start(id ?? '')
-      const pids = await ownPids(engine, node)
+      for (const id of [ours, theirs, others]) await engine.start(id ?? '')
+      const pids = await ownPids(engine)
       const pidOf = async (id = ''): Promise<number> => Number((await engine.inspect(id) as { State: { Pid?: number } }).State.Pid)
-      assert.ok(pids.has(await pidOf(ours)))
+      for (const id of [ours, theirs]) assert.ok(pids.has(await pidOf(id)))
       assert.not.ok(pids.has(await pidOf(others)))
       assert.ok([...pids].every((pid) => pid > 1))
     } finally {
-      for (const id of [ours, others, idle]) await engine.remove(id ?? '')
+      for (const id of [ours, theirs, others, idle]) await engine.remove(id ?? '')
     }
   })
 

@@ -15,7 +15,7 @@ export interface HostGpusOptions {
   runner: ProbeRunner
   /** What the engine says of itself now; undefined where there is none. */
   engine: () => Promise<GpuEngine | undefined>
-  /** Process ids of all our containers, as this host counts them. Rejects when nobody knows. */
+  /** Process ids of all jobs' containers, as this host counts them. Rejects when nobody knows. */
   pids: () => Promise<ReadonlySet<number>>
   /** Every run is held at the moment, such as by the owner's pause. */
   suspended: () => boolean

@@ -8,12 +8,13 @@ const AT_ONCE = 4
 const topSchema = z.object({ Titles: z.array(z.string()), Processes: z.array(z.array(z.string())).nullable() })
 
 /**
- * Process ids of this node's containers as the host counts them, so that the owner's programs are told from jobs'.
+ * Process ids of jobs as the host counts them, so that the owner's programs are told from them. Another node's on the same
+ * engine are jobs too: each would take the other's for its owner, and both would step aside.
  * Rejects with `EngineError` when the engine does not say. Under Docker Desktop and WSL2 the ids are those of another
  * machine: there the driver names no processes either.
  */
-export async function ownPids(engine: Pick<EngineClient, 'call' | 'containersBy'>, node: string): Promise<ReadonlySet<number>> {
-  const containers = await engine.containersBy(`hearth.node=${node}`)
+export async function ownPids(engine: Pick<EngineClient, 'call' | 'containersBy'>): Promise<ReadonlySet<number>> {
+  const containers = await engine.containersBy('hearth.node')
   const pids = new Set<number>()
   for (let at = 0; at < containers.length; at += AT_ONCE) {
     const answers = await Promise.all(containers.slice(at, at + AT_ONCE).map(async ({ Id }) => top(engine, Id)))
