@@ -111,6 +111,11 @@ test('the networks that this host is part of are out of reach, public ones too',
   assert.equal(['81.2.69.160', '81.2.70.2', '2a00:1450:4002::1', '81.3.0.2', '2a02:8389::1'].filter((address) => !may(address)), [])
 })
 
+test('the addresses that every host has for itself put nothing else out of reach', () => {
+  const lo = { lo: [{ address: '127.0.0.1', family: 'IPv4' as const, cidr: '127.0.0.1/8' }, { address: '::1', family: 'IPv6' as const, cidr: '::1/128' }], eth0: [{ address: 'fe80::1%eth0', family: 'IPv6' as const, cidr: 'fe80::1/64' }] }
+  assert.equal(PUBLIC.filter((address) => !mayReach(address, ['127.0.0.1', '::1'], lo)), [])
+})
+
 test('what a job asked for is told in printable characters, and cut', () => {
   assert.is(refusal('E_NET_DOMAIN', 'a\u001B[2Jb\nc').target, 'a?[2Jb?c')
   assert.is(refusal('E_NET_DOMAIN', 'x'.repeat(10_000)).target.length, MAX_TARGET_CHARS)

@@ -36,7 +36,8 @@ function ownSubnets(interfaces: HostInterfaces, others: readonly string[]): Bloc
   const add = (address: string, prefix: number): void => {
     const family = isIP(address)
     if (family === 4) made.addSubnet(address, prefix, 'ipv4')
-    if (family === 6) made.addSubnet(address, Math.min(prefix, OWN_V6_PREFIX), 'ipv6')
+    // others are not public anyway; ::1 with so short a prefix would hold the mapped form of all IPv4
+    if (family === 6 && GLOBAL_V6.check(address, 'ipv6')) made.addSubnet(address, Math.min(prefix, OWN_V6_PREFIX), 'ipv6')
   }
   for (const { address, cidr } of Object.values(interfaces).flatMap((entries) => entries ?? [])) {
     const bare = address.split('%')[0] ?? ''
