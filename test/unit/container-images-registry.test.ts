@@ -209,11 +209,8 @@ test('a job cannot send this host to addresses of its own network, however they 
 })
 
 test('a job cannot send this host to the owner\'s own public addresses either', async () => {
-  const access = (own: string[]): Options['access'] => ({ localRegistries: {}, ownAddresses: () => own, resolve: () => Promise.resolve(['81.3.0.1']), stallMs: 1 })
-  for (const name of ['81.3.0.1:1/team/tool', 'router.example:1/team/tool']) {
-    assert.is(await codeOf({ name, access: access(['81.3.0.1']) }), 'E_IMAGE_REGISTRY_ADDRESS')
-    assert.is(await codeOf({ name, access: access(['81.3.0.2']) }), 'E_IMAGE_REGISTRY')
-  }
+  const access = { localRegistries: {}, ownAddresses: () => ['81.3.0.1'], resolve: () => Promise.resolve(['81.3.0.1']), stallMs: 1 }
+  for (const name of ['81.3.0.1:1/team/tool', 'router.example:1/team/tool']) assert.is(await codeOf({ name, access }), 'E_IMAGE_REGISTRY_ADDRESS')
 })
 
 test('a registry cannot lead this host to addresses of its own network', async () => {

@@ -5,7 +5,7 @@ export const containersTopic: Topic = {
   summary: 'jobs in containers: images, secrets, network, graphics cards',
   title: 'jobs in containers',
   text: `
-A job with \`image\` instead of \`module\` runs in a container, on hosts that have Docker or Podman. It finds its inputs below /in, writes results below /out, and may write /tmp; the rest of its file system is read-only. It runs as a user of its own, without rights, on a share of the processor, with its memory and its processes bounded.
+A job with \`image\` instead of \`module\` runs in a container, on hosts that have Docker or Podman. It finds its inputs below /in, writes results below /out, and may write /tmp; the rest of its file system is read-only. It runs as a user of its own, without rights, on a share of the processor, with its memory and its processes bounded. Which user is not the same on every host: a job that writes archives should name their owners (tar --owner=0 --group=0 --numeric-owner --mtime=@0 --sort=name), or no two hosts give the same bytes.
 
 \`image\` is name@sha256:…, which each host pulls, or the path of an archive (docker save, or the tar of a root file system), which hosts fetch from you. A name without digest is refused: it may be another image tomorrow.
 
