@@ -186,6 +186,14 @@ export class HostedBook {
     turn.notify({ kind: 'hosting', job: agreement.job, requester: agreement.requester, task, state: 'running', code: OK, message: held ? 'waits while you use what it runs on' : 'goes on' })
   }
 
+  /** What runs is stopped, what waits does not begin; what is done stays done. */
+  giveBack(turn: Turn, lease: Lease, code: ErrorCode, message: string): void {
+    const { agreement, task, attempt, state } = lease
+    if (state.kind !== 'running' && state.kind !== 'queued') return
+    if (state.kind === 'running') turn.do({ kind: 'stop-run', lease: { agreement, task, attempt }, code })
+    this.fail(turn, lease, code, message)
+  }
+
   end(turn: Turn, hosted: Hosted, code: ErrorCode): void {
     for (const lease of hosted.leases.values()) this.drop(turn, hosted, lease, code)
     this.#hosted.delete(hosted.id)

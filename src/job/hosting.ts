@@ -15,6 +15,7 @@ import { toHex } from '../codec/hasher.ts'
 import type { ErrorCode } from '../errors.ts'
 import { Capacity } from '../market/capacity.ts'
 import { heldBy } from '../market/fit.ts'
+import { isDenied } from '../market/images.ts'
 import type { SharePolicy } from '../documents/share.ts'
 import { PARAMS } from '../params.ts'
 import { Bidder } from './bidder.ts'
@@ -106,6 +107,9 @@ export class Hosting {
   setPolicy(turn: Turn, policy: SharePolicy, hardware: Hardware): void {
     this.#side = { ...this.#side, policy }
     this.capacity.resize(hardware)
+    for (const hosted of this.book.values()) {
+      if (isDenied(hosted.offer, policy)) for (const lease of hosted.leases.values()) this.book.giveBack(turn, lease, 'E_HOST_DENIES', 'does not run this image any more')
+    }
     this.#ownerChanged(turn)
     this.#advertise(turn)
   }
@@ -433,12 +437,7 @@ export class Hosting {
   }
 
   #handBack(turn: Turn): void {
-    for (const lease of this.leases) {
-      if (lease.state.kind !== 'running' && lease.state.kind !== 'queued') continue
-      const { agreement, task, attempt } = lease
-      if (lease.state.kind === 'running') turn.do({ kind: 'stop-run', lease: { agreement, task, attempt }, code: HOST_LEFT })
-      this.book.fail(turn, lease, HOST_LEFT, 'its owner needs the computer')
-    }
+    for (const lease of this.leases) this.book.giveBack(turn, lease, HOST_LEFT, 'its owner needs the computer')
   }
 
   #advertise(turn: Turn): void {

@@ -6,7 +6,7 @@ import type { Turn } from '../core/turn.ts'
 import type { Agreement } from '../documents/agreement.ts'
 import type { JobDocument } from '../documents/job.ts'
 import type { LeaseRef, MessageOf } from '../documents/message.ts'
-import { SECOND_MS } from '../units.ts'
+import { MINUTE_MS, SECOND_MS } from '../units.ts'
 import { Ballot } from './ballot.ts'
 import { Deals, leaseName } from './deals.ts'
 import type { Deal } from './deals.ts'
@@ -26,6 +26,9 @@ export type { RequesterSettings } from './parts.ts'
 
 /** A run may overshoot its limit by this before its requester gives up on it; the provider's own limit comes first. */
 const RUN_SLACK_MS = 15 * SECOND_MS
+/** From lease to commit: fetching and running, each at its slowest, twice over, and some waiting for the host's owner. */
+const LEASE_RUNS = 4
+const MAX_HELD_MS = 10 * MINUTE_MS
 /** A lease missing from a beat this soon after it was sent may be on its way. */
 const LEASE_FLIGHT_MS = 2 * SECOND_MS
 
@@ -208,7 +211,7 @@ export class Requesting {
     const { job, task, replica } = found
     if (replica.state.kind !== 'leased' && replica.state.kind !== 'running') return
     // held runs are not slow: their time starts again
-    if (message.phase === 'held' || (replica.state.kind === 'leased' && message.phase === 'running')) this.#watchRun(turn, job, message)
+    if (message.phase === 'held' || (replica.state.kind === 'leased' && message.phase === 'running')) this.#watchRun(turn, job, replica, message)
     replica.state = message.phase === 'fetching' ? replica.state : { kind: 'running', fraction: message.fraction }
     turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'running', peer: from, code: OK, message: message.phase === 'held' ? 'waits while its host\'s owner uses the card' : message.phase, fraction: message.fraction })
   }
@@ -400,7 +403,7 @@ export class Requesting {
     if (found === undefined) return false
     if (verdictOf(found.replica) !== undefined && !this.#parts.outbox.has(verdictKey(id))) this.#ballot.tell(turn, found.task, found.replica)
     // A host that gave its owner the computer for a while is not slow: its run's time starts again.
-    if (suspended && found.replica.state.kind === 'running') this.#watchRun(turn, found.job, id)
+    if (suspended && found.replica.state.kind === 'running') this.#watchRun(turn, found.job, found.replica, id)
     return true
   }
 
@@ -420,8 +423,10 @@ export class Requesting {
     if (this.#tendering.settle(turn, job, options.windowOver === true)) this.#scheduler.pump(turn, job)
   }
 
-  #watchRun(turn: Turn, job: Job, { agreement, task, attempt }: LeaseId): void {
-    this.#parts.timers.set(`run|${agreement}|${task}|${attempt}`, turn.now.monoMs + job.document.limits.runMs + RUN_SLACK_MS)
+  /** A host that waits for its owner gets time for that, but a lease is not for ever: honest ones give up after a minute each. */
+  #watchRun(turn: Turn, { document: { limits } }: Job, { sinceMonoMs }: Replica, { agreement, task, attempt }: LeaseId): void {
+    const latestMonoMs = sinceMonoMs + limits.queueMs + LEASE_RUNS * limits.runMs + MAX_HELD_MS
+    this.#parts.timers.set(`run|${agreement}|${task}|${attempt}`, Math.min(latestMonoMs, turn.now.monoMs + limits.runMs + RUN_SLACK_MS))
   }
 
   #runOverdue(turn: Turn, id: LeaseId): void {

@@ -4,6 +4,11 @@ import type { SharePolicy } from '../documents/share.ts'
 import type { ErrorCode } from '../errors.ts'
 import { formatSize } from '../units.ts'
 
+/** The owner denies the image of this offer: runs of it end, too. */
+export function isDenied({ container }: Offer, { denyImages }: Pick<SharePolicy, 'denyImages'>): boolean {
+  return container !== undefined && denyImages.includes(imageKey(container.image))
+}
+
 /**
  * Why a container does not run on this host: its owner's lists decide, by what an image is and not by what it is called.
  * A denied image stays denied whoever vouches for it. Signatures were checked before the offer came here.

@@ -8,7 +8,7 @@ import * as assert from 'uvu/assert'
 import { Cluster } from '../../node/demo/cluster.ts'
 import type { ClusterNode } from '../../node/demo/cluster.ts'
 import type { JobDetail, Timestamped } from '../../node/api/contract.ts'
-import { ended, LENDS_NOTHING, restart, startProvider } from '../helpers/cluster.ts'
+import { ended, happens, LENDS_NOTHING, restart, startProvider, taskNotice } from '../helpers/cluster.ts'
 import { testEngine } from '../helpers/engine.ts'
 import { dropNodeImages } from '../helpers/images.ts'
 
@@ -112,6 +112,19 @@ if (engine !== undefined) {
       const { detail } = await run(script(text, { retries: 0, ...more }))
       assert.is(detail.error?.code, code, JSON.stringify(detail.error))
     }
+  })
+
+  test('an image that its host denies while it runs is stopped there', async () => {
+    const ada = await provider('ada')
+    const id = await submit(script('echo up; sleep 600', { limits: { run: '10 m', queue: '5 s', total: '20 m' } }))
+    await isUp(id)
+    const [{ key } = { key: '' }] = (await ada.api.images()).images
+    await ada.api.setShare({ denyImages: [key] })
+    const notice = await happens(you, id, taskNotice('retry', ada.peer))
+    assert.is(notice.kind === 'task' ? notice.code : '', 'E_HOST_DENIES')
+    await you.api.cancel(id)
+    await ada.kill('SIGTERM')
+    assert.is(await left(ada), 0)
   })
 
   test('a cancelled job leaves no container behind', async () => {
