@@ -8,6 +8,8 @@ import { WasmSandbox } from '../sandbox/sandbox.ts'
 
 /** One comparison's bounds on this computer. A result that keeps the program busier than this cannot be compared. */
 const RUN_MS = 5 * MINUTE_MS
+/** Of one result with itself: who is at fault for a pair that failed must not cost as much again. */
+export const SELF_RUN_MS = 2 * MINUTE_MS
 const MEMORY_BYTES = GIB
 const SCRATCH_BYTES = 64 * MIB
 const SCRATCH_FILES = 1000
@@ -37,13 +39,13 @@ export class ComparePrograms {
   }
 
   /** Throws what is this computer's own trouble. */
-  async ask(program: { by: Compare['by'], args: string[], modulePath: string }, document: JobDocument, inputs: RunInput[], signal: AbortSignal): Promise<Answer> {
+  async ask(program: { by: Compare['by'], args: string[], modulePath: string }, document: JobDocument, inputs: RunInput[], signal: AbortSignal, wallMs = RUN_MS): Promise<Answer> {
     this.#sandbox ??= WasmSandbox.open({ dir: this.#dir, maxRuns: this.#maxRuns })
     const sandbox = await this.#sandbox.catch((err: unknown) => { this.#sandbox = undefined; throw err })
     let said = ''
     const spec = {
       runId: `compare-${++this.#runs}`, modulePath: program.modulePath, args: [program.by, ...program.args], env: {}, inputs,
-      limits: { memoryBytes: MEMORY_BYTES, outBytes: SCRATCH_BYTES, outFiles: SCRATCH_FILES, logBytes: LOG_BYTES, wallMs: RUN_MS },
+      limits: { memoryBytes: MEMORY_BYTES, outBytes: SCRATCH_BYTES, outFiles: SCRATCH_FILES, logBytes: LOG_BYTES, wallMs },
       // the same results give the same answer
       seed: createHash('sha256').update('hearth:compare:1').digest(), baseTimeMs: document.createdWallMs
     }

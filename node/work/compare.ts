@@ -7,7 +7,7 @@ import type { Compare, JobDocument } from '../../src/documents/job.ts'
 import { HearthError, toErrorShape } from '../../src/errors.ts'
 import { KIB, SECOND_MS } from '../../src/units.ts'
 import type { RunInput } from '../sandbox/run-spec.ts'
-import { ComparePrograms } from './compare-program.ts'
+import { ComparePrograms, SELF_RUN_MS } from './compare-program.ts'
 import type { Answer } from './compare-program.ts'
 import type { ContentPort, FetchContent } from './content-port.ts'
 import { isDiskFault } from './host-fault.ts'
@@ -167,20 +167,23 @@ class Comparing {
     const { compare, segments } = this.#document
     if (fresh === undefined) throw new HearthError('E_INVARIANT', 'nothing was to be compared')
     if (compare?.by === 'verifier') return await this.#verify(compare, fresh)
+    let doubt: { doubt?: string } = {}
     for (const other of against) {
       const answer = await this.#same(fresh, other, segment)
       if (answer.kind === 'yes') return { kind: 'same', as: other.opinion }
-      if (answer.kind === 'fault') return { kind: 'broken', message: answer.message }
+      if (answer.kind === 'unsure') return answer
+      if (answer.kind === 'fault') doubt = { doubt: answer.message }
     }
     const [first] = against
-    if (segments === undefined || segment !== undefined || first === undefined) return { kind: 'other' }
-    return await this.#firstDifference(fresh, first, segments)
+    if (segments === undefined || segment !== undefined || first === undefined) return { kind: 'other', ...doubt }
+    const found = await this.#firstDifference(fresh, first, segments)
+    return found.kind === 'other' ? { ...found, ...doubt } : found
   }
 
   async #verify(compare: Compare, result: Side): Promise<Comparison> {
     const inputs = (await this.#filesOf(result, 'result')).concat(await this.#taskInputs())
     const answer = await this.#ask(compare, inputs)
-    return answer.kind === 'fault' ? { kind: 'unsure', message: answer.message } : { kind: answer.kind === 'yes' ? 'right' : 'wrong' }
+    return answer.kind === 'fault' ? { kind: 'unsure', opinions: [result.opinion], message: answer.message } : { kind: answer.kind === 'yes' ? 'right' : 'wrong' }
   }
 
   /** The first segment in which two results differ, each being the folder of that name. */
@@ -192,30 +195,38 @@ class Comparing {
       if (this.#document.compare === undefined) return { kind: 'other', segment }
       if (++asked > MAX_SEGMENT_RUNS) break
       const answer = await this.#same(a, b, segment)
-      if (answer.kind === 'fault') return { kind: 'broken', message: answer.message }
-      if (answer.kind === 'no') return { kind: 'other', segment }
+      if (answer.kind === 'unsure') return answer
+      if (answer.kind !== 'yes') return { kind: 'other', segment }
     }
     return { kind: 'other' }
   }
 
-  /** Whether two results, or one segment of both, agree. What only one of them makes the program fail on differs from all that it can read. */
-  async #same(a: Side, b: Side, segment: number | undefined): Promise<Answer> {
+  /**
+   * Whether two results, or one segment of both, agree. Who makes the program fail even on itself is named, and says nothing of the
+   * other; `fault` where each is readable, and only both together are too much.
+   */
+  async #same(a: Side, b: Side, segment: number | undefined): Promise<Answer | Extract<Comparison, { kind: 'unsure' }>> {
     if (segment === undefined ? a.content === b.content : bySegment(a).get(segment) === bySegment(b).get(segment)) return { kind: 'yes' }
     const { compare } = this.#document
     if (compare === undefined) return { kind: 'no' }
     const answer = await this.#pair(compare, a, b, segment)
     if (answer.kind !== 'fault') return answer
-    const alone = [await this.#pair(compare, a, a, segment), await this.#pair(compare, b, b, segment)].filter(({ kind }) => kind === 'yes')
-    return alone.length === 1 ? { kind: 'no' } : answer
+    const unsure: { opinion: string, message: string }[] = []
+    for (const side of [a, b]) {
+      const alone = await this.#pair(compare, side, side, segment, SELF_RUN_MS)
+      if (alone.kind === 'fault') unsure.push({ opinion: side.opinion, message: alone.message })
+    }
+    const [first] = unsure
+    return first === undefined ? answer : { kind: 'unsure', opinions: unsure.map(({ opinion }) => opinion), message: first.message }
   }
 
-  async #pair(compare: Compare, a: Side, b: Side, segment: number | undefined): Promise<Answer> {
-    return await this.#ask(compare, [...await this.#filesOf(a, 'a', segment), ...await this.#filesOf(b, 'b', segment)])
+  async #pair(compare: Compare, a: Side, b: Side, segment: number | undefined, wallMs?: number): Promise<Answer> {
+    return await this.#ask(compare, [...await this.#filesOf(a, 'a', segment), ...await this.#filesOf(b, 'b', segment)], wallMs)
   }
 
-  async #ask(compare: Compare, inputs: RunInput[]): Promise<Answer> {
+  async #ask(compare: Compare, inputs: RunInput[], wallMs?: number): Promise<Answer> {
     this.#module ??= this.#export(compare.module, 'module.wasm')
-    return await this.#programs.ask({ by: compare.by, args: compareArgs(this.#document, this.#task), modulePath: await this.#module }, this.#document, inputs, this.#signal)
+    return await this.#programs.ask({ by: compare.by, args: compareArgs(this.#document, this.#task), modulePath: await this.#module }, this.#document, inputs, this.#signal, wallMs)
   }
 
   async #filesOf(side: Side, place: string, segment?: number): Promise<RunInput[]> {

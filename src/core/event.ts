@@ -72,13 +72,13 @@ export type Comparison =
   /** The fresh result equals this one. */
   | { kind: 'same', as: string }
   /** It equals none. `segment`: the first in which it differs from the first that it was held against, where that is known. */
-  | { kind: 'other', segment?: number }
+  | { kind: 'other', segment?: number, /** The job's program could not say of one of them, though each is readable: by this message. */ doubt?: string }
   /** What a verifier said. */
   | { kind: 'right' }
   | { kind: 'wrong' }
-  /** The job's program could not say of this result: it ended otherwise than it should, by `message`. */
-  | { kind: 'unsure', message: string }
-  /** The job's program fails whatever it is given. */
+  /** The job's program could not say of these results, whatever they are held against: it ended otherwise than it should, by `message`. */
+  | { kind: 'unsure', opinions: string[], message: string }
+  /** The comparison itself is at fault, whatever it is given. */
   | { kind: 'broken', message: string }
   /** This result could not be had from any of its providers. */
   | { kind: 'lost', opinion: string }

@@ -14,7 +14,7 @@ import { leaseName } from './deals.ts'
 import type { Deals } from './deals.ts'
 import { leaseKey, verdictKey } from './lease.ts'
 import type { Parts } from './parts.ts'
-import { classOfReplica, failureOf, isRevealed, opinionOf, opinionsIn, reopened, shown, UNSURE, votesOf, withFinding, without, WRONG } from './compare.ts'
+import { classOfReplica, differsBeyondDoubt, failureOf, hopelessness, isRevealed, opinionOf, opinionsIn, reopened, shown, UNSURE, unsureOf, votesOf, withFinding, without, withUnsure, WRONG } from './compare.ts'
 import type { Finding, Revealed } from './compare.ts'
 import { dueComparison, isLive, liveReplicas, movesOn, standing, TASK_PREFIX, verdictOf } from './task.ts'
 import type { Replica, ReplicaState, Task, TaskRecord } from './task.ts'
@@ -24,10 +24,6 @@ const STRAGGLER_FACTOR = 3
 const STRAGGLER_MIN_MS = 5 * SECOND_MS
 /** A failing result is believed when this many providers saw it, whatever the quorum. */
 const FAILURE_WITNESSES = 2
-/** A verifier that finds the results of this many providers wrong, and none right, is taken at its word about the program. */
-const WRONG_WITNESSES = 5
-/** A verifier that fails on the results of this many providers fails on all. */
-const UNSURE_WITNESSES = 2
 
 /** What the ballot tells the job that owns it. */
 export interface BallotHooks {
@@ -213,7 +209,6 @@ export class Ballot {
   settleForLess(turn: Turn, job: Job, task: Task): void {
     const voices = task.replicas.filter(({ state }) => state.kind === 'committed' || state.kind === 'revealed')
     const opinions = new Set(votesOf(job.document, task).map(({ hash }) => hash))
-    if (task.state.kind === 'active' && opinions.size === 0 && this.#unsure(job, task).length > 0) { this.#verifierFails(turn, job, task); return }
     const working = task.replicas.some(({ state }) => state.kind === 'leased' || state.kind === 'running' || state.kind === 'closing')
     if (task.state.kind !== 'active' || job.document.replication.quorum > 1 || task.quorum === 1 || voices.length === 0 || opinions.size > 1 || working) return
     task.quorum = 1
@@ -263,12 +258,16 @@ export class Ballot {
       case 'lost':
         if (opinion === outcome.opinion || against.includes(outcome.opinion)) this.#gone(turn, job, task, outcome.opinion)
         break
-      case 'broken': this.#hooks.broken(turn, job, { code: 'E_COMPARE', message: `the comparator of the job does not work: ${outcome.message}`, hint: 'Try it by hand on two results: it must end with exit code 0 when they agree and 1 when they differ' }); return
+      case 'broken': this.#hooks.broken(turn, job, { code: 'E_COMPARE', message: `results of the job cannot be compared: ${outcome.message}`, hint: 'This is a defect of Hearth: please report it with the steps that led here' }); return
       case 'same': if (!against.includes(outcome.as)) return; this.#found(turn, job, task, { opinion, as: outcome.as }); break
-      case 'other': this.#found(turn, job, task, { opinion, as: opinion, ...outcome.segment === undefined ? {} : { segment: outcome.segment } }); break
+      case 'other': this.#found(turn, job, task, { opinion, as: opinion, ...outcome.segment === undefined ? {} : { segment: outcome.segment }, ...outcome.doubt === undefined ? {} : { doubt: outcome.doubt.slice(0, 200) } }); break
       case 'right': this.#found(turn, job, task, { opinion, as: task.findings?.find(({ as }) => as !== WRONG && as !== UNSURE)?.as ?? opinion }); break
       case 'wrong': this.#found(turn, job, task, { opinion, as: WRONG }, 'the verifier found its result wrong; asking another provider'); break
-      case 'unsure': this.#found(turn, job, task, { opinion, as: UNSURE }, `the verifier could not judge its result: ${outcome.message}`); break
+      case 'unsure': {
+        const named = [opinion, ...against].filter((name) => outcome.opinions.includes(name))
+        this.#isUnsure(turn, job, task, named.length === 0 ? [opinion] : named, outcome.message)
+        break
+      }
     }
     this.advance(turn, job, task)
   }
@@ -276,8 +275,19 @@ export class Ballot {
   #found(turn: Turn, job: Job, task: Task, finding: Finding, doubt?: string): void {
     task.findings = withFinding(job.document, task, finding)
     this.store(turn, job, task)
-    const provider = opinionsIn(task).find(({ name }) => name === finding.opinion)?.replicas[0]?.provider
-    if (doubt !== undefined) turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'retry', peer: provider ?? '', code: 'E_RESULT_DOUBTED', message: doubt.slice(0, 200) })
+    if (doubt !== undefined) this.#doubted(turn, job, task, finding.opinion, doubt)
+  }
+
+  /** These count for nothing, and others are asked. */
+  #isUnsure(turn: Turn, job: Job, task: Task, opinions: string[], message: string): void {
+    task.findings = withUnsure(job.document, task, opinions, message)
+    this.store(turn, job, task)
+    for (const opinion of opinions) this.#doubted(turn, job, task, opinion, `the ${job.document.compare?.by === 'verifier' ? 'verifier' : 'comparator'} could not judge its result: ${message}`)
+  }
+
+  #doubted(turn: Turn, job: Job, task: Task, opinion: string, doubt: string): void {
+    const provider = opinionsIn(task).find(({ name }) => name === opinion)?.replicas[0]?.provider
+    turn.notify({ kind: 'task', job: job.id, task: task.index, state: 'retry', peer: provider ?? '', code: 'E_RESULT_DOUBTED', message: doubt.slice(0, 200) })
   }
 
   /** A result that nobody hands over: its votes are void, and so is what was found by it. */
@@ -291,23 +301,13 @@ export class Ballot {
     this.store(turn, job, task)
   }
 
-  #unsure(job: Job, task: Task): Replica[] {
-    return task.replicas.filter((replica) => isRevealed(replica) && classOfReplica(job.document, task, replica) === UNSURE)
-  }
-
-  #verifierFails(turn: Turn, job: Job, task: Task): void {
-    this.#hooks.broken(turn, job, { code: 'E_COMPARE', message: `the verifier of the job could not judge the results of task ${task.index}: it ended neither with exit code 0 nor with 1`, hint: `See what it said: why ${job.id.slice(0, 12)}. Try it by hand on a result` })
-  }
-
-  /** Whether a verifier will never be content: with many results it finds none right, or it fails on all. Nobody is condemned for that. */
+  /** Whether the job's program will never be content, so that the task ends, and this task alone. Nobody is condemned for that. */
   #isHopeless(turn: Turn, job: Job, task: Task): boolean {
-    if (job.document.compare?.by !== 'verifier' || votesOf(job.document, task).length > 0) return false
-    if (this.#unsure(job, task).length >= UNSURE_WITNESSES) { this.#verifierFails(turn, job, task); return true }
-    const wrong = task.replicas.filter((replica) => isRevealed(replica) && classOfReplica(job.document, task, replica) === WRONG)
-    if (wrong.length < WRONG_WITNESSES) return false
+    const why = hopelessness(job.document, task)
+    if (why === undefined) return false
     for (const replica of liveReplicas(task)) this.dismiss(turn, job, task, replica, { kind: 'lost', code: 'E_NOT_NEEDED' })
-    for (const replica of wrong) this.#fail(turn, job, task, replica, 'E_RESULT_DOUBTED', 'the verifier finds every result wrong')
-    task.state = { kind: 'failed', error: { code: 'E_COMPARE', message: `the verifier found the results of ${wrong.length} providers wrong, and none right`, hint: 'The program or the verifier is the likely fault: try both by hand' } }
+    for (const replica of task.replicas.filter(isRevealed)) this.#fail(turn, job, task, replica, 'E_RESULT_DOUBTED', why.message)
+    task.state = { kind: 'failed', error: { code: 'E_COMPARE', ...why } }
     this.store(turn, job, task)
     this.#hooks.ended(turn, job, task)
     return true
@@ -324,14 +324,19 @@ export class Ballot {
     const winners = this.#classOf(job, task, hash)
     const [winner] = this.#givers(task, hash)
     const opposing = winner?.state.kind === 'revealed' ? { receipt: winner.state.receipt, signature: winner.state.signature } : undefined
-    const unsure = this.#unsure(job, task)
+    const unsure = unsureOf(task)
     for (const replica of task.replicas) {
       const { state } = replica
-      if (unsure.includes(replica)) {
-        this.#fail(turn, job, task, replica, 'E_RESULT_DOUBTED', 'the verifier could not judge its result')
+      if (isRevealed(replica) && unsure.includes(replica)) {
+        // like who does not hand its result over: it may be chance, but not again and again
+        this.#parts.histories.record(turn, replica.provider, 'failed')
+        this.#fail(turn, job, task, replica, 'E_RESULT_DOUBTED', 'its result could not be judged')
       } else if (state.kind === 'revealed' && winners.includes(replica)) {
         this.#parts.histories.record(turn, replica.provider, 'completed', { replicated })
         this.#accept(turn, job, task, replica, state.receipt, state.hash)
+      } else if (isRevealed(replica) && !differsBeyondDoubt(task, hash, classOfReplica(job.document, task, replica) ?? '')) {
+        this.#parts.histories.record(turn, replica.provider, 'failed')
+        this.#fail(turn, job, task, replica, 'E_RESULT_DOUBTED', 'its result could not be compared')
       } else if (state.kind === 'revealed') {
         this.#convict(turn, job, task, replica, state.hash, opposing)
       } else if (state.kind === 'failed' && !movesOn(state.code)) {
@@ -402,6 +407,9 @@ export class Ballot {
           this.#accept(turn, job, task, replica, replica.state.receipt, replica.state.hash)
           break
         case 'other':
+          if (outcome.doubt === undefined) this.#convict(turn, job, task, replica, replica.state.hash, undefined)
+          else this.#fail(turn, job, task, replica, 'E_RESULT_DOUBTED', outcome.doubt)
+          break
         case 'wrong': this.#convict(turn, job, task, replica, replica.state.hash, undefined); break
         case 'lost': this.#fail(turn, job, task, replica, outcome.opinion === opinion ? 'E_RESULT_LOST' : 'E_RESULT_DOUBTED', 'its result could not be compared'); break
         case 'unsure':

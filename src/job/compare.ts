@@ -19,6 +19,8 @@ export interface Finding {
   as: string
   /** The first in which it differs from the other class, where that is known. */
   segment?: number
+  /** Why the program could not say: of this result, where it is unsure; else of this and another together, so that neither is wrong beyond doubt. */
+  doubt?: string
 }
 
 /** Instead of a class, in a finding: what a verifier says. Names of opinions begin with `0x`. */
@@ -27,6 +29,12 @@ export const UNSURE = 'unsure'
 
 /** Segment runs that support neither of two results before the whole is run again. */
 const MAX_ALONE = 2
+/** A verifier that finds the results of this many providers wrong, and none right, is taken at its word about the program. */
+const WRONG_WITNESSES = 5
+/** A program that cannot say of the results of this many payees is at fault itself; fewer may be liars who want the task to end. */
+const UNSURE_WITNESSES = 5
+/** Of what the program said, kept with the task, in characters. */
+const MAX_DOUBT = 200
 
 /** A successful result that was revealed, and who gave it. */
 export interface Opinion { name: string, segment: number | undefined, result: RunResult, replicas: Replica[] }
@@ -72,7 +80,11 @@ function findingOf(task: Task, name: string): Finding | undefined {
 
 /** The first whole opinion of a task in which a program compares: nothing need be found of it. */
 function baseOf(task: Task): string | undefined {
-  return task.findings?.find(({ opinion }) => !opinion.includes('/'))?.opinion ?? opinionsIn(task).find(({ segment }) => segment === undefined)?.name
+  return task.findings?.find(isOfWhole)?.opinion ?? opinionsIn(task).find(({ name, segment }) => segment === undefined && findingOf(task, name)?.as !== UNSURE)?.name
+}
+
+function isOfWhole({ opinion, as }: Finding): boolean {
+  return !opinion.includes('/') && as !== UNSURE
 }
 
 /** The class of an opinion, by the name of its first member; undefined while that is not known. */
@@ -145,8 +157,12 @@ export function segmentToRun(rules: Rules, task: Task): number | undefined {
   const heads = headsOf(rules, task, all)
   if (heads.length !== 2) return undefined
   const segment = heads.map(({ name }) => findingOf(task, name)?.segment).find((found) => found !== undefined)
-  const alone = all.filter(({ name }) => name.includes('/') && findingOf(task, name)?.as.includes('/') === true).flatMap(({ replicas }) => replicas)
+  const alone = all.filter(({ name }) => name.includes('/') && isAlone(findingOf(task, name))).flatMap(({ replicas }) => replicas)
   return segment !== undefined && alone.length < MAX_ALONE ? segment : undefined
+}
+
+function isAlone(finding: Finding | undefined): boolean {
+  return finding !== undefined && (finding.as === UNSURE || finding.as.includes('/'))
 }
 
 /** A whole result may be what a part that agreed with none agrees with: those are compared again. */
@@ -156,14 +172,64 @@ export function reopened(findings: readonly Finding[]): Finding[] {
 
 /** The findings when this opinion is lost: what a verifier says of one result says nothing of others, but a class needs its first member. */
 export function without(rules: Rules, findings: readonly Finding[], opinion: string): Finding[] {
-  return rules.compare?.by === 'verifier' ? findings.filter((finding) => finding.opinion !== opinion && finding.as !== opinion) : []
+  const stays = rules.compare?.by === 'verifier' ? (as: string): boolean => as !== opinion : (as: string): boolean => as === UNSURE
+  return findings.filter((finding) => finding.opinion !== opinion && stays(finding.as))
 }
 
 /** The findings after one more; with `program`, the first of all stands for itself from now on. */
 export function withFinding(rules: Rules, task: Task, finding: Finding): Finding[] {
   const findings = task.findings ?? []
-  const base = rules.compare?.by === 'program' && findings.every(({ opinion }) => opinion.includes('/')) ? baseOf(task) : undefined
+  const base = rules.compare?.by === 'program' && !findings.some(isOfWhole) ? baseOf(task) : undefined
   return [...base === undefined || base === finding.opinion ? [] : [{ opinion: base, as: base }], ...findings, finding]
+}
+
+/** The findings when the program cannot say of these opinions: they count for nothing, and what was found by them is void. */
+export function withUnsure(rules: Rules, task: Task, opinions: readonly string[], doubt: string): Finding[] {
+  let changed = task
+  for (const opinion of opinions) {
+    const isFirst = baseOf(changed) === opinion || changed.findings?.some(({ as }) => as === opinion) === true
+    const finding = { opinion, as: UNSURE, doubt: doubt.slice(0, MAX_DOUBT) }
+    changed = { ...changed, findings: isFirst ? [...without(rules, changed.findings ?? [], opinion), finding] : withFinding(rules, changed, finding) }
+  }
+  return changed.findings ?? []
+}
+
+/** Revealed replicas of which the program could not say anything. */
+export function unsureOf(task: Task): Revealed[] {
+  return task.replicas.filter(isRevealed).filter((replica) => findingOf(task, opinionOf(replica))?.as === UNSURE)
+}
+
+/** Whether the program said that these classes differ, rather than that it could not say. */
+export function differsBeyondDoubt(task: Task, a: string, b: string): boolean {
+  return findingOf(task, a)?.doubt === undefined && findingOf(task, b)?.doubt === undefined
+}
+
+/**
+ * Why the job's program will never be content: with many results it finds none right, or it cannot say. Undefined while it may be:
+ * fewer than so many could all be liars.
+ */
+export function hopelessness(rules: Rules, task: Task): { message: string, hint: string } | undefined {
+  const { compare } = rules
+  if (compare === undefined) return undefined
+  const name = compare.by === 'verifier' ? 'verifier' : 'comparator'
+  const votes = votesOf(rules, task)
+  const voters = new Map<string, number>()
+  for (const { hash } of votes) voters.set(hash, (voters.get(hash) ?? 0) + 1)
+  const payees = (replicas: readonly Replica[]): number => new Set(replicas.map(({ payee }) => payee)).size
+  const revealed = task.replicas.filter(isRevealed)
+  const doubted = revealed.filter((replica) => findingOf(task, opinionOf(replica))?.doubt !== undefined)
+  const unsure = unsureOf(task)
+  const isUnsure = votes.length === 0 ? payees(unsure) >= UNSURE_WITNESSES : [...voters.values()].every((count) => count < 2) && payees(doubted.filter((replica) => !unsure.includes(replica))) >= UNSURE_WITNESSES
+  if (isUnsure) {
+    const last = doubted.at(-1)
+    return {
+      message: `the ${name} ${compare.module} could not judge the results of ${payees(doubted)} payees: ${last === undefined ? '' : findingOf(task, opinionOf(last))?.doubt ?? ''}`,
+      hint: `The ${name} or the program is the likely fault: try the ${name} by hand on ${compare.by === 'verifier' ? 'a result: it must end with exit code 0 when that is right and 1 when it is wrong' : 'two results: it must end with exit code 0 when they agree and 1 when they differ'}`
+    }
+  }
+  const wrong = revealed.filter((replica) => findingOf(task, opinionOf(replica))?.as === WRONG)
+  if (votes.length > 0 || wrong.length < WRONG_WITNESSES) return undefined
+  return { message: `the verifier ${compare.module} found the results of ${wrong.length} providers wrong, and none right`, hint: 'The program or the verifier is the likely fault: try both by hand' }
 }
 
 /** As the driver is shown it. */

@@ -149,6 +149,11 @@ export class Booth {
     return this.#histories.get(peerIdOf(provider + 1), WALL_MS).wrong
   }
 
+  /** Failures that the requester remembers of the nth provider. */
+  failures(provider: number): number {
+    return this.#histories.get(peerIdOf(provider + 1), WALL_MS).failed
+  }
+
   #open(): Ballot {
     return new Ballot(this.#parts, this.#deals, { changed: () => undefined, ended: () => undefined, caught: () => undefined, broken: (_turn, _job, error) => { this.error = error } })
   }

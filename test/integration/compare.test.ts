@@ -86,11 +86,19 @@ test('where two results differ in one segment, a third host runs that segment al
   for (const { path } of report.tasks) for (let i = 0; i < 8; i++) assert.match(await readFile(orbitOf(path, i), 'utf8'), /^([\d. -]+\n){16}$/)
 })
 
-test('a comparator that does not work ends the job with its words, and blames no host', async (context) => {
-  const { detail, caught } = await run(context, ['one', 'two'], { ...ORBITS, compare: { with: './orbits/tolerance.wasm', args: ['a little'] }, replicas: 2 })
-  assert.is(detail.state, 'failed')
-  assert.is(detail.error?.code, 'E_COMPARE')
-  assert.match(detail.error?.message ?? '', /exit code 2: usage: tolerance SHARE/)
+test('a comparator that does not work is heard in its own words, blames no host, and ends no job at the word of two', async ({ you, hosts }) => {
+  const { job } = await you.api.submit({ spec: { ...ORBITS, compare: { with: './orbits/tolerance.wasm', args: ['a little'] }, replicas: 2, placement: { allow: [hosts.one, hosts.two] } }, baseDir: EXAMPLES })
+  const doubted = new Map<string, string>()
+  const caught: string[] = []
+  const detail = await ended(you, job, (notice) => {
+    if (notice.kind === 'caught') caught.push(notice.peer)
+    if (notice.kind !== 'task' || notice.code !== 'E_RESULT_DOUBTED') return
+    doubted.set(notice.peer, notice.message)
+    if (doubted.size === 2) void you.api.cancel(job)
+  })
+  assert.is(detail.state, 'cancelled', JSON.stringify(detail.error))
+  assert.equal([...doubted.keys()].sort(), [hosts.one, hosts.two].sort())
+  for (const message of doubted.values()) assert.match(message, /comparator could not judge its result: it ended with exit code 2: usage: tolerance SHARE/)
   assert.equal(caught, [])
 })
 

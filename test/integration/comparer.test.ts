@@ -82,13 +82,18 @@ test('a fresh result is the same as the first that the program finds it alike, o
   assert.equal(await outcome(context, document, c, [b, a]), { kind: 'other' })
 })
 
-test('a result on which the program fails is another, and does not end the job; two such, or a program that always fails, do', async (context) => {
+test('who makes the program fail even on itself is named, first or last, alone or with another such, and the others are judged', async (context) => {
   const document = documentFor(context, 'program')
   const [a, a2, odd, odd2] = [await shown(context, 'a', { x: 'a1' }), await shown(context, 'a2', { x: 'a2' }), await shown(context, 'odd', { x: '!' }), await shown(context, 'odd2', { x: '!!' })]
-  assert.equal(await outcome(context, document, odd, [a]), { kind: 'other' })
-  assert.equal(await outcome(context, document, a2, [odd, a]), { kind: 'same', as: 'a' }, 'the odd one came first')
-  const broken = await outcome(context, document, odd2, [odd])
-  assert.ok(broken.kind === 'broken' && /trapped \(unreachable\)/.test(broken.message), JSON.stringify(broken))
+  const named = async (fresh: Shown, against: Shown[]): Promise<string[]> => {
+    const found = await outcome(context, document, fresh, against)
+    assert.ok(found.kind === 'unsure' && /trapped \(unreachable\)/.test(found.message), JSON.stringify(found))
+    return found.opinions
+  }
+  assert.equal(await named(odd, [a]), ['odd'])
+  assert.equal(await named(a2, [odd, a]), ['odd'], 'the odd one came first')
+  assert.equal(await outcome(context, document, a2, [a]), { kind: 'same', as: 'a' })
+  assert.equal(await named(odd2, [odd]), ['odd2', 'odd'])
 })
 
 test('without a program the first segment whose files differ is named, and a run of it is the same as who has those files', async (context) => {

@@ -18,11 +18,11 @@ const RUNS = 800
 const SEGMENTS = 4
 const MOST = 10
 
-interface Vote { seed: number, by: Compare['by'] | 'bytes', segments: boolean, quorum: number, spread: number, kinds: number, failing: number, odd: number, lost: number, broken: boolean }
+interface Vote { seed: number, by: Compare['by'] | 'bytes', segments: boolean, quorum: number, spread: number, kinds: number, failing: number, odd: number, lost: number, broken: boolean, unsure: number }
 
 const votes = fc.record<Vote>({
   seed: fc.integer({ min: 0, max: 2 ** 30 }), by: fc.constantFrom('program', 'verifier', 'bytes'), segments: fc.boolean(), quorum: fc.integer({ min: 1, max: 3 }), spread: fc.integer({ min: 0, max: 2 }),
-  kinds: fc.integer({ min: 1, max: 5 }), failing: fc.constantFrom(0, 0, 0.3), odd: fc.constantFrom(0, 0, 0.3, 1), lost: fc.constantFrom(0, 0, 0.2), broken: fc.boolean()
+  kinds: fc.integer({ min: 1, max: 5 }), failing: fc.constantFrom(0, 0, 0.3), odd: fc.constantFrom(0, 0, 0.3, 1), lost: fc.constantFrom(0, 0, 0.2), broken: fc.boolean(), unsure: fc.constantFrom(0, 0, 0.2, 0.7)
 })
 
 /** Luck that depends on what is asked, not on when. */
@@ -42,9 +42,11 @@ function find(vote: Vote, { fresh, against }: EffectOf<'compare'>): Comparison {
   const random = luck(vote, 'find', ...about)
   if (random.chance(vote.lost)) return { kind: 'lost', opinion: random.pick([fresh, ...against] as [typeof fresh, ...typeof against]).opinion }
   if (vote.broken && random.chance(0.06)) return { kind: 'broken', message: 'it ended with exit code 9' }
-  if (vote.by === 'verifier') return random.chance(0.1) ? { kind: 'unsure', message: 'trapped' } : { kind: luck(vote, 'right', fresh.content).chance(0.5) ? 'right' : 'wrong' }
+  if (vote.by === 'verifier') return random.chance(0.1) ? { kind: 'unsure', opinions: [fresh.opinion], message: 'trapped' } : { kind: luck(vote, 'right', fresh.content).chance(0.5) ? 'right' : 'wrong' }
+  if (vote.by === 'program' && random.chance(vote.unsure)) return { kind: 'unsure', opinions: [fresh, ...against].filter(() => random.chance(0.5)).map(({ opinion }) => opinion), message: 'trapped' }
+  const doubt = vote.by === 'program' && random.chance(vote.unsure) ? { doubt: 'out of memory' } : {}
   const same = against.find(({ content }) => vote.by === 'bytes' && fresh.segment === undefined ? content === fresh.content : luck(vote, 'odd', fresh.content, content).chance(vote.odd) ? luck(vote, 'same', fresh.content, content).chance(0.5) : hashText(content) % 2 === hashText(fresh.content) % 2)
-  return same !== undefined ? { kind: 'same', as: same.opinion } : random.chance(0.3) ? { kind: 'other' } : { kind: 'other', segment: random.below(SEGMENTS) }
+  return same !== undefined ? { kind: 'same', as: same.opinion } : random.chance(0.3) ? { kind: 'other', ...doubt } : { kind: 'other', segment: random.below(SEGMENTS), ...doubt }
 }
 
 function run(vote: Vote, more: Partial<BoothOptions> = {}): Booth {

@@ -187,9 +187,9 @@ class Town {
     const outcomes: readonly [() => Comparison, ...(() => Comparison)[]] = [
       () => ({ kind: 'same', as: random.pick(['nobody', ...names]) }),
       () => ({ kind: 'same', as: names[0] ?? fresh.opinion }),
-      () => ({ kind: 'other', ...random.chance(0.5) ? { segment: random.below(6) } : {} }),
+      () => ({ kind: 'other', ...random.chance(0.5) ? { segment: random.below(6) } : {}, ...random.chance(0.2) ? { doubt: 'out of memory' } : {} }),
       () => ({ kind: random.pick(['right', 'right', 'wrong']) }),
-      () => ({ kind: 'unsure', message: 'trapped' }),
+      () => ({ kind: 'unsure', opinions: random.pick([[], ['nobody'], [fresh.opinion], names, [fresh.opinion, ...names]]), message: 'trapped' }),
       () => ({ kind: 'lost', opinion: random.pick(['nobody', fresh.opinion, ...names]) }),
       () => random.chance(0.05) ? { kind: 'broken', message: 'trapped' } : { kind: 'other' }
     ]

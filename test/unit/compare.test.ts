@@ -80,12 +80,50 @@ test('a comparator that finds nothing alike condemns nobody: without a quorum th
   assert.equal(open.ends, ['revealed', 'revealed', 'revealed', 'revealed'])
 })
 
-test('a comparator that does not work ends the job with its own words, and condemns nobody', () => {
-  const broken = booth(['a', 'b'], { ...OTHER, compare: () => ({ kind: 'broken', message: 'it ended with exit code 7: no such file' }) }).vote()
-  assert.is(broken.error?.code, 'E_COMPARE')
-  assert.match(broken.error?.message ?? '', /comparator.*exit code 7: no such file/)
-  assert.equal(broken.ends, ['revealed', 'revealed'])
-  assert.equal([broken.wrongs(0), broken.wrongs(1)], [0, 0])
+/** As a comparator that traps on garbage, and answers of everything else: who makes it trap alone is named. */
+const trapsOnGarbage = (effect: EffectOf<'compare'>): Comparison => {
+  const opinions = [effect.fresh, ...effect.against].filter(({ content }) => classOf(content).startsWith('garbage')).map(({ opinion }) => opinion)
+  return opinions.length > 0 ? { kind: 'unsure', opinions, message: 'it trapped (unreachable): no frame here' } : alike(effect)
+}
+
+test('two that make the comparator fail end neither the job nor the task: they count for nothing, and others decide', () => {
+  const done = booth(['garbage 1', 'garbage 2', 'truth~1', 'truth~2'], { ...OTHER, compare: trapsOnGarbage }).vote().settle()
+  assert.is(done.error, undefined)
+  assert.is(done.content, cidOf('truth~1'))
+  assert.equal(done.ends, ['failed', 'failed', 'accepted', 'accepted'])
+  assert.equal([done.wrongs(0), done.wrongs(1)], [0, 0])
+  assert.equal([done.failures(0), done.failures(1), done.failures(2)], [1, 1, 0], 'like who does not hand its result over')
+})
+
+test('garbage that comes first, between or last takes nothing from what was found of the others', () => {
+  for (const contents of [['garbage', 'truth~1', 'truth~2'], ['truth~1', 'garbage', 'truth~2'], ['truth~1', 'lie', 'garbage', 'truth~2']]) {
+    const done = booth(contents, { ...OTHER, compare: trapsOnGarbage }).vote().settle()
+    assert.is(done.content, cidOf('truth~1'))
+    assert.equal(done.ends, contents.map((content) => content === 'garbage' ? 'failed' : content === 'lie' ? 'rejected' : 'accepted'))
+  }
+})
+
+test('a comparator that can say of nobody fails the task after five payees, and the task alone, with its name and its own words', () => {
+  const four = booth(Array.from({ length: 4 }, (_, i) => `garbage ${i}`), { ...OTHER, compare: trapsOnGarbage, most: 4 }).vote()
+  assert.equal([four.task.state.kind, four.alone().task.state.kind], ['active', 'active'])
+  const done = booth(Array.from({ length: 9 }, (_, i) => `garbage ${i}`), { ...OTHER, compare: trapsOnGarbage }).vote()
+  assert.is(done.error, undefined, 'the job goes on')
+  assert.ok(done.task.state.kind === 'failed' && done.task.state.error.code === 'E_COMPARE')
+  assert.ok(done.task.state.error.message.includes(program.module) && /no frame here/.test(done.task.state.error.message), done.task.state.error.message)
+  assert.equal(done.ends, Array.from({ length: 6 }, () => 'failed'))
+  assert.ok([0, 1, 2, 3, 4, 5].every((provider) => done.wrongs(provider) === 0))
+})
+
+test('results that are each readable, and only together too much, agree with none; that condemns nobody, and six such end the task', () => {
+  const heavy = (effect: EffectOf<'compare'>): Comparison => {
+    const outcome = alike(effect)
+    return outcome.kind === 'other' ? { ...outcome, doubt: 'it needs more than 1 GiB' } : outcome
+  }
+  const done = booth(['heavy', 'truth~1', 'truth~2'], { ...OTHER, compare: heavy }).vote().settle()
+  assert.equal(done.ends, ['failed', 'accepted', 'accepted'])
+  assert.is(done.wrongs(0), 0)
+  const none = booth(['a', 'b', 'c', 'd', 'e', 'f'], { ...OTHER, compare: heavy }).vote()
+  assert.ok(none.task.state.kind === 'failed' && /more than 1 GiB/.test(none.task.state.error.message), none.task.state.kind)
 })
 
 test('a result that nobody hands over counts for nothing, and another provider is asked', () => {
@@ -147,7 +185,7 @@ test('a spot check is compared with the accepted answer by the comparator', () =
   const liar = booth(['truth~1', 'truth~2', 'lie'], OTHER).vote().settle().check()
   assert.is(liar.ends[2], 'rejected')
   assert.is(liar.wrongs(2), 1)
-  const lost = booth(['truth~1', 'truth~2', 'truth~3'], { ...OTHER, compare: (effect) => effect.against[0]?.from.length === 0 ? { kind: 'broken', message: 'no' } : alike(effect) }).vote().settle().check()
+  const lost = booth(['truth~1', 'truth~2', 'truth~3'], { ...OTHER, compare: (effect) => effect.against[0]?.from.length === 0 ? { kind: 'unsure', opinions: [effect.fresh.opinion], message: 'no' } : alike(effect) }).vote().settle().check()
   assert.is(lost.ends[2], 'failed')
   assert.is(lost.wrongs(2), 0)
 })
@@ -183,23 +221,24 @@ test('a verifier that is content with nobody fails the task and condemns nobody'
   assert.ok([0, 1, 2, 3, 4].every((provider) => done.wrongs(provider) === 0))
 })
 
-test('a verifier that fails on one result is not its provider\'s guilt, and on two ends the job', () => {
-  const unsure = (effect: EffectOf<'compare'>): Comparison => classOf(effect.fresh.content) === 'odd' ? { kind: 'unsure', message: 'it trapped (unreachable)' } : judge(effect)
-  const once = booth(['odd~1', 'truth~1'], { ...VERIFIED, compare: unsure }).vote().settle()
-  assert.equal(once.ends, ['failed', 'accepted'])
-  assert.is(once.wrongs(0), 0)
-  const twice = booth(['odd~1', 'odd~2'], { ...VERIFIED, compare: unsure }).vote()
-  assert.is(twice.error?.code, 'E_COMPARE')
-  assert.equal([twice.wrongs(0), twice.wrongs(1)], [0, 0])
+const unsureOfOdd = (effect: EffectOf<'compare'>): Comparison => classOf(effect.fresh.content) === 'odd' ? { kind: 'unsure', opinions: [effect.fresh.opinion], message: 'it trapped (unreachable)' } : judge(effect)
+
+test('a verifier that fails on some results is nobody\'s guilt: another provider is asked', () => {
+  const done = booth(['odd~1', 'odd~2', 'odd~3', 'truth~1'], { ...VERIFIED, compare: unsureOfOdd }).vote().settle()
+  assert.is(done.error, undefined)
+  assert.equal(done.ends, ['failed', 'failed', 'failed', 'accepted'])
+  assert.equal([done.wrongs(0), done.failures(0)], [0, 1])
 })
 
-test('a verifier that fails on the only result there is ends the job when nobody else can be had, and not where another is right', () => {
-  const unsure = (effect: EffectOf<'compare'>): Comparison => classOf(effect.fresh.content) === 'odd' ? { kind: 'unsure', message: 'it trapped' } : judge(effect)
-  const only = booth(['odd'], { ...VERIFIED, compare: unsure, most: 1 }).vote()
-  assert.is(only.error, undefined)
-  assert.is(only.alone().error?.code, 'E_COMPARE')
-  const both = booth(['truth', 'odd'], { ...VERIFIED, quorum: 2, compare: unsure, most: 2 }).vote().alone()
-  assert.is(both.error, undefined)
+test('a verifier that fails on the results of five payees fails the task, and not where another is right or nobody else can be had', () => {
+  const odd = Array.from({ length: 5 }, (_, i) => `odd~${i}`)
+  const done = booth(odd, { ...VERIFIED, compare: unsureOfOdd }).vote()
+  assert.is(done.error, undefined)
+  assert.ok(done.task.state.kind === 'failed' && done.task.state.error.code === 'E_COMPARE' && done.task.state.error.message.includes(verifier.module))
+  const only = booth(['odd'], { ...VERIFIED, compare: unsureOfOdd, most: 1 }).vote().alone()
+  assert.equal([only.error, only.task.state.kind], [undefined, 'active'])
+  const both = booth(['truth', ...odd], { ...VERIFIED, quorum: 2, compare: unsureOfOdd, most: 6 }).vote().alone()
+  assert.equal([both.error, both.task.state.kind], [undefined, 'active'])
 })
 
 /** Contents are `segment values, joined by -`; a run of one segment gives `#segment:value`. */
