@@ -130,7 +130,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     ads.add(found.ad, found.latencyMs, Date.now())
     dispatch({ kind: 'ad', ad: found.ad, latencyMs: found.latencyMs })
   }
-  const comparer = new Comparer({ dir: join(dataDir, 'compare'), content, fetch: transfer.fetch, inline, dispatch })
+  const comparer = new Comparer({ dir: join(dataDir, 'compare'), content, fetch: transfer.fetch, inline, dispatch, notify: (notice) => { notices.publish(notice) } })
   const performer = new Performer({
     network, worker, fetch: fetchExactly(transfer.fetch, content), comparer, inline, notices, dispatch, onMoney: (effect) => { money?.perform(effect) },
     candidates: (offer) => ads.serving(offer, Date.now()),

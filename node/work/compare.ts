@@ -1,11 +1,11 @@
 import { mkdir, mkdtemp, rm } from 'node:fs/promises'
 import { join } from 'node:path'
-import type { EffectOf, Shown } from '../../src/core/effect.ts'
+import type { EffectOf, Notice, Shown } from '../../src/core/effect.ts'
 import type { Comparison, PeerEvent } from '../../src/core/event.ts'
 import { compareArgs, segmentPath, taskPlan } from '../../src/documents/job.ts'
 import type { Compare, JobDocument } from '../../src/documents/job.ts'
 import { HearthError, toErrorShape } from '../../src/errors.ts'
-import { KIB, SECOND_MS } from '../../src/units.ts'
+import { KIB, MINUTE_MS, SECOND_MS } from '../../src/units.ts'
 import type { RunInput } from '../sandbox/run-spec.ts'
 import { ComparePrograms, SELF_RUN_MS } from './compare-program.ts'
 import type { Answer } from './compare-program.ts'
@@ -17,9 +17,11 @@ import type { InlineResults } from './inline-results.ts'
 const MAX_AT_ONCE = 2
 /** Segments that a program compares to find the first that differs. Beyond, the whole is run again. */
 const MAX_SEGMENT_RUNS = 32
-/** This computer's own trouble is given so many chances, so far apart. */
-const TRIES = 5
+/** After this computer's own trouble: the first pause, doubled up to the last. */
 const AGAIN_MS = 2 * SECOND_MS
+const MAX_AGAIN_MS = MINUTE_MS
+/** Told of trouble that lasts this many tries, so that a hiccup says nothing. */
+const TELL_AFTER = 2
 /** What a result may have beside what the job allows it to write and print. */
 const SLACK_BYTES = 64 * KIB
 /** Kept for a comparison under way. */
@@ -31,6 +33,10 @@ export interface ComparerOptions {
   fetch: FetchContent
   inline: Pick<InlineResults, 'bring'>
   dispatch: (event: PeerEvent) => void
+  /** Told when a comparison waits for this computer's own trouble to end. */
+  notify?: (notice: Notice) => void
+  /** The first pause after such trouble; 2 s when left out. */
+  againMs?: number
 }
 
 interface Side { opinion: string, content: string, files: { path: string, cid: string, sizeBytes: number }[], /** Where its files lie, once they are needed. */ path: Promise<string> | undefined }
@@ -87,22 +93,32 @@ export class Comparer {
     await this.#programs.close()
   }
 
+  /** This computer's own trouble decides nothing: it is waited out, and others may go on meanwhile. */
   async #decide(effect: EffectOf<'compare'>, signal: AbortSignal): Promise<Comparison> {
-    if (this.#busy >= MAX_AT_ONCE) await new Promise<void>((resolve) => { this.#waiting.push(resolve) })
-    this.#busy++
-    try {
-      for (let tries = 1; ; tries++) {
-        try {
-          return await this.#try(effect, signal)
-        } catch (err) {
-          if (err instanceof Lost) return { kind: 'lost', opinion: err.opinion }
-          if (signal.aborted || (tries >= TRIES && !isDiskFault(err))) throw err
-          await pause(AGAIN_MS, signal)
-        }
+    const { againMs = AGAIN_MS, notify } = this.#options
+    for (let tries = 1; ; tries++) {
+      try {
+        return await this.#inTurn(() => this.#try(effect, signal))
+      } catch (err) {
+        if (err instanceof Lost) return { kind: 'lost', opinion: err.opinion }
+        const { code, message } = toErrorShape(err)
+        if (signal.aborted || code === 'E_INVARIANT') throw err
+        if (tries === TELL_AFTER) notify?.({ kind: 'task', job: effect.job, task: effect.task, state: 'retry', peer: '', code, message: `its results wait to be compared: ${message}`.slice(0, 200) })
+        await pause(Math.min(againMs * 2 ** (tries - 1), MAX_AGAIN_MS), signal)
       }
+    }
+  }
+
+  async #inTurn<T>(work: () => Promise<T>): Promise<T> {
+    if (this.#busy >= MAX_AT_ONCE) await new Promise<void>((resolve) => { this.#waiting.push(resolve) })
+    else this.#busy++
+    try {
+      return await work()
     } finally {
-      this.#busy--
-      this.#waiting.shift()?.()
+      const next = this.#waiting.shift()
+      // the place is handed on, so that nobody takes it in between
+      if (next === undefined) this.#busy--
+      else next()
     }
   }
 
@@ -136,7 +152,7 @@ export class Comparer {
         await this.#options.fetch({ cid: content, from: peer === '' ? [] : [peer], agreementId: agreement, maxBytes, pinFor: owner, signal })
         return { opinion, content, files: await this.#options.content.list(content), path: undefined }
       } catch (err) {
-        if (isDiskFault(err) || signal.aborted) throw err
+        if (isDiskFault(err) || isOursAlone(err) || signal.aborted) throw err
         last = err
       }
     }
@@ -230,7 +246,7 @@ class Comparing {
   }
 
   async #filesOf(side: Side, place: string, segment?: number): Promise<RunInput[]> {
-    side.path ??= this.#export(side.content, side.opinion.replaceAll('/', '-'))
+    side.path ??= this.#export(side.content, side.opinion.replaceAll('/', '-')).catch((err: unknown) => { throw isUnwritable(err) ? new Lost(side.opinion, err) : err })
     const path = await side.path
     return side.files.filter((file) => segment === undefined || isIn(file.path, segment)).map((file) => ({ path: `${place}/${file.path}`, hostPath: join(path, file.path), sizeBytes: file.sizeBytes }))
   }
@@ -249,6 +265,27 @@ class Comparing {
     await this.#content.export(cid, path, { signal: this.#signal })
     return path
   }
+}
+
+/** Of this computer's system, apart from its disk: a provider cannot help it. */
+const OURS: ReadonlySet<string> = new Set(['EMFILE', 'ENFILE', 'ENOMEM', 'EAGAIN', 'ENOBUFS', 'EACCES', 'EPERM', 'EBUSY'])
+/** Names that no disk takes, and content that is no tree. */
+const UNWRITABLE: ReadonlySet<string> = new Set(['E_CONTENT_NAME', 'E_CONTENT_FORMAT', 'E_CONTENT_EXISTS', 'ENAMETOOLONG', 'EINVAL', 'EILSEQ', 'ENOTDIR', 'EISDIR'])
+
+/** The codes of an error and of what caused it. */
+function codesOf(err: unknown): string[] {
+  if (!(err instanceof Error)) return []
+  const own = 'code' in err && typeof err.code === 'string' ? [err.code] : []
+  return err.cause instanceof Error && 'code' in err.cause && typeof err.cause.code === 'string' ? [...own, err.cause.code] : own
+}
+
+function isOursAlone(err: unknown): boolean {
+  return codesOf(err).some((code) => OURS.has(code))
+}
+
+/** Whether a result cannot be laid out on a disk, whoever tries. */
+function isUnwritable(err: unknown): boolean {
+  return codesOf(err).some((code) => UNWRITABLE.has(code))
 }
 
 function isIn(path: string, segment: number): boolean {

@@ -1,5 +1,5 @@
 /** The node's comparer over a real store and a real sandbox: what it fetches, what it asks the program, and what it leaves. */
-import { mkdir, mkdtemp, readdir, rm } from 'node:fs/promises'
+import { mkdir, mkdtemp, readdir, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { suite } from 'uvu'
@@ -12,10 +12,10 @@ import { jobBlockCid } from '../../node/work/job-files.ts'
 import { LogHub } from '../../node/work/log-hub.ts'
 import { Worker } from '../../node/work/worker.ts'
 import { nativeHasher } from '../../node/keys/native-hasher.ts'
-import type { Shown } from '../../src/core/effect.ts'
+import type { Notice, Shown } from '../../src/core/effect.ts'
 import type { Comparison, EventOf, PeerEvent } from '../../src/core/event.ts'
 import { documentCid } from '../../src/codec/hasher.ts'
-import { jobCodec } from '../../src/documents/job.ts'
+import { jobCodec, taskCount } from '../../src/documents/job.ts'
 import type { JobDocument } from '../../src/documents/job.ts'
 import type { Offer } from '../../src/documents/offer.ts'
 import { HearthError } from '../../src/errors.ts'
@@ -143,6 +143,36 @@ test('asked twice it is one; when its job is over nothing is told; and nothing s
   assert.equal(await readdir(join(context.dir, 'compare', 'results')), [])
 })
 
+test('what this computer cannot do is waited out and told, keeps nobody else from comparing, and is nobody\'s failure', async (context) => {
+  const dir = join(context.dir, 'troubled')
+  await mkdir(dir, { recursive: true })
+  // where the sandbox wants its folder lies a file
+  await writeFile(join(dir, 'sandbox'), '')
+  const [told, notices, waiters]: [EventOf<'compared'>[], Notice[], (() => void)[]] = [[], [], []]
+  let brought = 0
+  const news = (): void => { for (const wake of waiters.splice(0)) wake() }
+  const until = async (is: () => boolean): Promise<void> => { while (!is()) await new Promise<void>((resolve) => { waiters.push(resolve) }) }
+  const comparer = new Comparer({
+    dir, content: context.store, inline: { bring: async () => undefined }, againMs: 1,
+    fetch: async ({ cid, pinFor }) => { brought++; await context.store.pin(cid, pinFor); news() },
+    dispatch: (event) => { if (event.kind === 'compared') { told.push(event); news() } },
+    notify: (notice) => { notices.push(notice); news() }
+  })
+  const [a, b] = [await shown(context, 'a', { x: 'a1' }), await shown(context, 'b', { x: 'b' })]
+  const effect = { kind: 'compare' as const, document: documentFor(context, 'program'), task: 0, fresh: b, against: [a] }
+  for (const job of ['first', 'second']) comparer.compare({ ...effect, job })
+  await until(() => brought >= 24)
+  assert.equal(told, [], 'six tries each, and no verdict')
+  comparer.compare({ ...effect, job: 'third', document: documentFor(context, undefined, { segments: 2 }) })
+  await until(() => told.length === 1)
+  assert.equal([told[0]!.job, told[0]!.outcome], ['third', { kind: 'other' }])
+  await rm(join(dir, 'sandbox'))
+  await until(() => told.length === 3)
+  assert.equal(told.slice(1).map(({ job, outcome }) => `${job} ${outcome.kind}`).sort(), ['first other', 'second other'])
+  assert.equal(notices.map((notice) => notice.kind === 'task' ? `${notice.job} ${notice.state}` : '').sort(), ['first retry', 'second retry'], 'once each')
+  await comparer.close()
+})
+
 test('a host runs the segment that was leased, owes its outputs alone, and refuses one that the job does not have', async ({ dir, store }) => {
   const document = { ...documentOf(PLAIN_JOB, peerIdOf(0), 0), segments: 3, outputs: ['segment-0/a', 'segment-1/a', 'segment-2/a'], resources: { cores: 1, memoryBytes: MIB, diskBytes: MIB } }
   const raw = jobCodec.encode(document)
@@ -160,7 +190,7 @@ test('a host runs the segment that was leased, owes its outputs alone, and refus
   const events: PeerEvent[] = []
   const ended = Promise.withResolvers<void>()
   const worker = new Worker({ dir: join(dir, 'work'), content: store, fetch: async ({ cid, pinFor }) => { await store.pin(cid, pinFor) }, engines: { wasm: engine }, logs: new LogHub(), dispatch: (event) => { if (event.kind !== 'run-progress' && events.push(event) === 3) ended.resolve() } })
-  const offer: Offer = { v: 1, job, round: 1, requester: peerIdOf(0), addresses: [], market: { engine: 'wasm', hardware: 'cpu', region: 'any' }, resources: document.resources, tasks: 1, replicas: 1, moduleBytes: 1, inputBytes: 0, runMs: document.limits.runMs, deadlineWallMs: 1, issuedWallMs: 1, declineShare: 0 }
+  const offer: Offer = { v: 1, job, round: 1, requester: peerIdOf(0), addresses: [], market: { engine: 'wasm', hardware: 'cpu', region: 'any' }, resources: document.resources, tasks: taskCount(document), replicas: 1, moduleBytes: GIB, inputBytes: GIB, runMs: document.limits.runMs, deadlineWallMs: 1, issuedWallMs: 1, declineShare: 0 }
   for (const [attempt, segment] of [1, undefined, 3].entries()) worker.run({ kind: 'run', lease: { agreement: 'a', task: 0, attempt }, job, requester: peerIdOf(0), offer, ...segment === undefined ? {} : { segment } })
   await ended.promise
   await worker.close()
@@ -168,7 +198,7 @@ test('a host runs the segment that was leased, owes its outputs alone, and refus
   const [part, whole, none] = [of(0), of(1), of(2)]
   assert.ok(part?.kind === 'run-finished' && part.result.status === 'exited')
   assert.ok(whole?.kind === 'run-finished' && whole.result.trap === 'E_OUTPUT_MISSING', 'the whole owes all outputs')
-  assert.ok(none?.kind === 'run-failed' && none.code === 'E_OFFER_MISMATCH')
+  assert.ok(none?.kind === 'run-failed' && none.code === 'E_HOST_OFFER')
   assert.equal(envs.map((env) => `${env['HEARTH_SEGMENT_FIRST'] ?? ''} to ${env['HEARTH_SEGMENT_LAST'] ?? ''}`).sort(), ['0 to 2', '1 to 1'])
 })
 
