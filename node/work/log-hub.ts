@@ -1,29 +1,63 @@
-import { MIB } from '../../src/units.ts'
+import { KIB, MIB } from '../../src/units.ts'
 
-/** Live logs kept in memory over all leases; a lease's own cap comes from its job. */
+/** Live logs kept in memory over all leases, with what keeping them costs. */
 const MAX_TOTAL_BYTES = 64 * MIB
+/** Of one lease, so that a few that print much leave room for others. The whole log comes with the result. */
+const MAX_LEASE_BYTES = 16 * MIB
+/** Neighbours of one stream are joined up to this size. */
+const JOIN_BYTES = 4 * KIB
+const FIRST_BYTES = 64
+/** What a piece takes beside its bytes: the objects around them. */
+const PIECE_BYTES = 256
 
 export type LogStreamName = 'stdout' | 'stderr'
 export interface LogPiece { stream: LogStreamName, bytes: Uint8Array }
 
-interface Log { pieces: LogPiece[], bytes: number, ended: boolean, waiting: Set<() => void> }
+/** The first `used` bytes of its memory; those never change again. */
+interface Kept { stream: LogStreamName, memory: Uint8Array, used: number }
+
+/** `isCut`: something found no room, so that nothing may follow: a log without holes. */
+interface Log { pieces: Kept[], costBytes: number, isCut: boolean, ended: boolean, waiting: Set<() => void> }
 
 /** What running tasks print, kept until their lease is gone, so that a follower sees all of it whenever it comes. */
 export class LogHub {
   readonly #logs = new Map<string, Log>()
   #totalBytes = 0
 
+  /** Bytes of memory that the logs take, about. */
+  get costBytes(): number {
+    return this.#totalBytes
+  }
+
   open(lease: string): void {
     this.drop(lease)
-    this.#logs.set(lease, { pieces: [], bytes: 0, ended: false, waiting: new Set() })
+    this.#logs.set(lease, { pieces: [], costBytes: 0, isCut: false, ended: false, waiting: new Set() })
   }
 
   append(lease: string, stream: LogStreamName, bytes: Uint8Array): void {
     const log = this.#logs.get(lease)
-    if (log === undefined || log.ended || this.#totalBytes + bytes.length > MAX_TOTAL_BYTES) return
-    log.pieces.push({ stream, bytes })
-    log.bytes += bytes.length
-    this.#totalBytes += bytes.length
+    if (log === undefined || log.ended || log.isCut || bytes.length === 0) return
+    const last = log.pieces.at(-1)
+    const isJoined = last?.stream === stream && last.used + bytes.length <= JOIN_BYTES
+    const kept = isJoined ? last : { stream, memory: new Uint8Array(0), used: 0 }
+    const neededBytes = kept.used + bytes.length
+    const memoryBytes = neededBytes <= kept.memory.length ? kept.memory.length : neededBytes > JOIN_BYTES ? neededBytes : Math.min(JOIN_BYTES, Math.max(FIRST_BYTES, 2 * kept.memory.length, neededBytes))
+    const costBytes = memoryBytes - kept.memory.length + (isJoined ? 0 : PIECE_BYTES)
+    if (log.costBytes + costBytes > MAX_LEASE_BYTES || this.#totalBytes + costBytes > MAX_TOTAL_BYTES) {
+      log.isCut = true
+      return
+    }
+    if (memoryBytes > kept.memory.length) {
+      // what a follower was given stays as it is
+      const memory = new Uint8Array(memoryBytes)
+      memory.set(kept.memory.subarray(0, kept.used))
+      kept.memory = memory
+    }
+    kept.memory.set(bytes, kept.used)
+    kept.used = neededBytes
+    if (!isJoined) log.pieces.push(kept)
+    log.costBytes += costBytes
+    this.#totalBytes += costBytes
     this.#wake(log)
   }
 
@@ -37,7 +71,7 @@ export class LogHub {
   drop(lease: string): void {
     const log = this.#logs.get(lease)
     if (log === undefined) return
-    this.#totalBytes -= log.bytes
+    this.#totalBytes -= log.costBytes
     log.ended = true
     this.#logs.delete(lease)
     this.#wake(log)
@@ -47,11 +81,15 @@ export class LogHub {
   async * follow(lease: string, signal: AbortSignal): AsyncGenerator<LogPiece> {
     const log = this.#logs.get(lease)
     if (log === undefined) return
-    for (let next = 0; !signal.aborted;) {
+    for (let [next, taken] = [0, 0]; !signal.aborted;) {
       const piece = log.pieces[next]
-      if (piece !== undefined) {
+      if (piece !== undefined && taken < piece.used) {
+        const bytes = piece.memory.subarray(taken, piece.used)
+        taken = piece.used
+        yield { stream: piece.stream, bytes }
+      } else if (next + 1 < log.pieces.length) {
         next++
-        yield piece
+        taken = 0
       } else if (log.ended) {
         return
       } else {
