@@ -114,6 +114,20 @@ if (engine !== undefined) {
     }
   })
 
+  test('a job with a network is led to the proxy, which tells its requester what it refused; a host that lends none declines', async () => {
+    const ada = await provider('ada')
+    const spec = script('wget -q -T 5 -O - http://192.168.0.1/ || echo no; wget -q -T 5 -O - http://undeclared.example/ || echo no', { network: { allow: ['example.org'], max: '1 MiB' }, limits: { queue: '3 s' } })
+    const { id: declined } = await run(spec)
+    assert.equal((await you.api.why(declined)).refusals.map(({ code }) => code), ['E_FIT_NETWORK'])
+    await ada.api.setShare({ containerNetwork: true })
+    const { id, detail } = await run(spec)
+    assert.is(detail.state, 'done', JSON.stringify(detail.error))
+    assert.is(await printed(id, 'stdout'), 'no\nno\n')
+    const { usage } = detail.taskList[0]!
+    assert.equal([usage?.receivedBytes, usage?.sentBytes], [0, 0])
+    assert.is(await submit({ ...spec, network: { allow: ['10.0.0.1'] } }).then(() => 'taken', (err: { code: string }) => err.code), 'E_NET_ALLOW')
+  })
+
   test('an image that its host denies while it runs is stopped there', async () => {
     const ada = await provider('ada')
     const id = await submit(script('echo up; sleep 600', { limits: { run: '10 m', queue: '5 s', total: '20 m' } }))
