@@ -25,7 +25,8 @@ export const PARAMS = {
   maxGpus: 16,
   maxModuleBytes: 64 * MIB,
   maxInputBytes: 16 * TIB,
-  maxRunMs: 30 * DAY_MS,
+  /** Hosts time a run by one timer, which goes up to 2^31 ms. */
+  maxRunMs: 24 * DAY_MS,
   maxTotalMs: 90 * DAY_MS,
   maxLogBytes: 16 * MIB,
   minMemoryBytes: MIB,

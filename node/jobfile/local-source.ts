@@ -5,7 +5,7 @@ import { HearthError } from '../../src/errors.ts'
 import { similarName } from './read.ts'
 
 /** A folder with more than this is better sent as an archive; also what keeps a wrong path (`/`) from being walked for minutes. */
-const MAX_ENTRIES = 100_000
+const MAX_ENTRIES = 50_000
 const MAX_DEPTH = 32
 /** Looks at files are short waits for the disk. */
 const LOOKS_AT_ONCE = 64
