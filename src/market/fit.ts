@@ -9,9 +9,10 @@ export interface Unmet { code: ErrorCode, message: string }
 /** Beside the job's own: process 1, what the kernel keeps for a container, and its first pages. */
 export const CONTAINER_OVERHEAD_BYTES = 4 * MIB
 
-/** What one task of an offer holds of its host. What a container writes lies in memory until it has ended. */
-export function heldBy({ resources, market }: Pick<Offer, 'resources' | 'market'>): Resources {
-  return market.engine === 'container' ? { ...resources, memoryBytes: resources.memoryBytes + resources.diskBytes + CONTAINER_OVERHEAD_BYTES } : resources
+/** What one task of an offer holds of its host. What a container writes lies in memory until it has ended, and each has its own copy of the inputs. */
+export function heldBy({ resources, market, inputBytes }: Pick<Offer, 'resources' | 'market' | 'inputBytes'>): Resources {
+  if (market.engine !== 'container') return resources
+  return { ...resources, memoryBytes: resources.memoryBytes + resources.diskBytes + CONTAINER_OVERHEAD_BYTES, diskBytes: resources.diskBytes + inputBytes }
 }
 
 export function hardwareClass(resources: Pick<Resources, 'gpu'>): HardwareClass {

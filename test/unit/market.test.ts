@@ -179,6 +179,9 @@ test('what a container writes lies in memory: a host that lends less than both t
   assert.is(bid(GIB, GIB), '1')
   assert.is(bid(2 * GIB, GIB), '1')
   assert.is(bid(2 * GIB, 2 * GIB), 'E_FIT_MEMORY')
+  const large = { ...offer, market: { ...offer.market, engine: 'container' as const }, container, resources: { cores: 1, memoryBytes: MIB, diskBytes: 0 }, inputBytes: 6 * GIB }
+  const decision = decideBid(large, { ...view(), policy: { ...policy, engines: ['container'], anyImage: true, maxInputBytes: 100 * GIB } })
+  assert.is(decision.kind === 'bid' ? decision.slots : decision.code, 1, 'each has a copy of its inputs on the disk')
 })
 
 const DIGEST = `sha256:${'a1'.repeat(32)}`
