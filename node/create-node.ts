@@ -55,6 +55,7 @@ import { InlineResults } from './work/inline-results.ts'
 import { LogHub } from './work/log-hub.ts'
 import type { ContainerEngine } from './work/container-engine.ts'
 import { openEngines } from './work/open-engines.ts'
+import { Possession } from './work/possession.ts'
 import { fetchExactly, openTransfer } from './work/transfer.ts'
 import type { OpenTransfer } from './work/transfer.ts'
 import { Worker } from './work/worker.ts'
@@ -124,7 +125,7 @@ export async function createNode(config: Config, options: NodeOptions): Promise<
     }
   })
   const lends = (): void => { dispatch({ kind: 'share', ...lent(share.get(), containers) }) }
-  const worker = new Worker({ dir: join(dataDir, 'work'), content, fetch: transfer.fetch, engines, logs, dispatch })
+  const worker = new Worker({ dir: join(dataDir, 'work'), content, fetch: new Possession({ self: keys.peerId, isPublic: (cid) => share.get().images.includes(cid) }).proven(transfer.fetch), engines, logs, dispatch })
   const monitor = new HostMonitor({ dir: dataDir, policy: () => share.get(), onChange: (host) => { dispatch({ kind: 'host', host }) } })
   const seen = (found: FoundAd): void => {
     ads.add(found.ad, found.latencyMs, Date.now())

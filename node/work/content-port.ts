@@ -15,6 +15,10 @@ export interface FetchRequest {
   maxBytes: number
   /** Keeps the content for this owner from the first block on. */
   pinFor: string
+  /** Whether a block that is in the store may be used though nobody of `from` gave it; all may when left out. */
+  mayUse?: (cid: string) => boolean
+  /** A block has come from one of them, verified. */
+  onBlock?: (cid: string) => void
   onProgress?: (done: { bytes: number, totalBytes?: number | undefined }) => void
   signal?: AbortSignal
 }

@@ -23,6 +23,10 @@ export interface FetchRequest {
   pinFor?: string
   /** Asks the sources to send in small parts, so that little else on the connection is delayed. They may do so unasked. */
   paced?: boolean
+  /** Whether a block that is in the store may be used though no source of this fetch gave it; all may when left out. */
+  mayUse?: (cid: string) => boolean
+  /** A block has come from a source, verified. Called before it is stored. */
+  onBlock?: (cid: string) => void
   onProgress?: (progress: FetchProgress) => void
   signal?: AbortSignal
 }

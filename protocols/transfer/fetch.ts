@@ -99,12 +99,17 @@ export class Fetch {
     }
   }
 
+  /** Whether the store has it and it may be used; it is kept then. */
+  #isHere(cid: string): boolean {
+    return this.#request.mayUse?.(cid) !== false && this.#hold.has(cid)
+  }
+
   /** Settles what the store has, from the next item on, down to the first that it lacks. */
   async #absorb(): Promise<void> {
     for (;;) {
       this.#throwIfFailed()
       const next = this.#frontier.peek()
-      if (next === undefined || !this.#hold.has(next.ref.cid)) return
+      if (next === undefined || !this.#isHere(next.ref.cid)) return
       const wanted = this.#frontier.takeOne()
       if (wanted === undefined) return
       if (codecOfCid(wanted.ref.cid) === 'raw') {
@@ -264,7 +269,7 @@ export class Fetch {
       const bytes = outstanding.reduce((sum, wanted) => sum + expectedBytes(wanted), 0)
       const windowBytes = this.#context.windowBytes()
       if (outstanding.length >= WINDOW_BLOCKS || (bytes >= windowBytes / 2 && outstanding.length > 0)) return
-      const batch = this.#frontier.takeBatch(WINDOW_BLOCKS - outstanding.length, windowBytes - bytes, (wanted) => this.#hold.has(wanted.ref.cid))
+      const batch = this.#frontier.takeBatch(WINDOW_BLOCKS - outstanding.length, windowBytes - bytes, (wanted) => this.#isHere(wanted.ref.cid))
       const [first] = batch
       if (first === undefined) return
       outstanding.push(...batch)
@@ -279,8 +284,10 @@ export class Fetch {
     try {
       if (cidOfBlock(codec, bytes) !== wanted.ref.cid) throw new SourceError('E_SOURCE_LIED', 'The source sent other bytes than the address says')
       this.#countBlock(codec === 'raw', bytes.byteLength, report)
+      this.#request.onBlock?.(wanted.ref.cid)
       this.#enter(wanted, this.#read(wanted, bytes))
-      if (this.#totalBytes !== undefined && wanted.position === -1) await this.#inStore(() => this.#hold.assertRoomFor(this.#totalBytes ?? 0))
+      // what is here, and only asked for again, takes no more room
+      if (this.#totalBytes !== undefined && wanted.position === -1 && !this.#hold.has(wanted.ref.cid)) await this.#inStore(() => this.#hold.assertRoomFor(this.#totalBytes ?? 0))
     } catch (err) {
       this.#frontier.giveBack([wanted])
       throw err
