@@ -143,6 +143,12 @@ test('asked twice it is one; when its job is over nothing is told; and nothing s
   assert.equal(await readdir(join(context.dir, 'compare', 'results')), [])
 })
 
+test('a result that no disk can hold is lost, and does not wait for this computer', async (context) => {
+  const document = documentFor(context, 'program')
+  const [a, deep] = [await shown(context, 'a', { x: 'a1' }), await shown(context, 'deep', { [`${`${'x'.repeat(200)}/`.repeat(25)}f`]: '' })]
+  assert.equal(await outcome(context, document, a, [deep]), { kind: 'lost', opinion: 'deep' })
+})
+
 test('what this computer cannot do is waited out and told, keeps nobody else from comparing, and is nobody\'s failure', async (context) => {
   const dir = join(context.dir, 'troubled')
   await mkdir(dir, { recursive: true })
