@@ -99,6 +99,7 @@ test('garbage that comes first, between or last takes nothing from what was foun
   for (const contents of [['garbage', 'truth~1', 'truth~2'], ['truth~1', 'garbage', 'truth~2'], ['truth~1', 'lie', 'garbage', 'truth~2']]) {
     const done = booth(contents, { ...OTHER, compare: trapsOnGarbage }).vote().settle()
     assert.is(done.content, cidOf('truth~1'))
+    assert.ok(done.comparisons.every(({ against }) => against.length > 0))
     assert.equal(done.ends, contents.map((content) => content === 'garbage' ? 'failed' : content === 'lie' ? 'rejected' : 'accepted'))
   }
 })
@@ -262,6 +263,16 @@ test('where two results differ in a segment, that segment alone is run again, an
   assert.equal(done.segments, [undefined, undefined, 2])
   assert.equal(done.ends, ['rejected', 'accepted', 'accepted'])
   assert.is(done.content, cidOf('a-b-c-d'))
+})
+
+test('segment runs that a comparator fails on count for nothing, and after two the whole is run again', () => {
+  const done = booth([], {
+    rules: { compare: program, segments: 4 },
+    compare: (effect) => classOf(effect.fresh.content).startsWith('#2:garbage') ? { kind: 'unsure', opinions: [effect.fresh.opinion], message: 'it trapped' } : bySegments(effect),
+    result: (provider, segment) => gives(named(segment !== undefined ? `#2:garbage ${provider}` : provider === 0 ? 'a-b-X-d' : 'a-b-c-d'))
+  }).vote().settle()
+  assert.equal(done.segments, [undefined, undefined, 2, 2, undefined])
+  assert.equal(done.ends, ['rejected', 'accepted', 'failed', 'failed', 'accepted'])
 })
 
 test('who lies about the segment too is a class of its own, and another decides', () => {
