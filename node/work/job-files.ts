@@ -11,6 +11,8 @@ import type { RunInput } from '../sandbox/run-spec.ts'
 import type { ContentPort, FetchContent } from './content-port.ts'
 
 const RAW_CODE = 0x55
+/** What is kept while this host works for somebody's job. */
+export const HOSTED_OWNER = 'hosted:'
 
 type Progress = (fraction: number) => void
 /** A file or folder on its way to the disk, or there, and who follows it. */
@@ -46,7 +48,7 @@ export class JobFiles {
     this.#fetch = fetch
     this.#dir = dir
     this.#hosted = hosted
-    this.#pinOwner = `hosted:${hosted.requester}:${hosted.job}`
+    this.#pinOwner = `${HOSTED_OWNER}${hosted.requester}:${hosted.job}`
   }
 
   /** Of several agreements about one job the latest is used. */

@@ -31,7 +31,7 @@ test('a start lets go of drafts, first looks and jobs that were never stored, an
   await store.close()
   const again = await open(at)
   await dropLeftovers(again, (job) => job === 'known')
-  assert.equal(owners(again), ['hosted:', 'job:', 'result:'])
+  assert.equal(owners(again), ['job:', 'result:'])
   await again.gc()
   assert.ok(await again.has(shared.cid, { deep: true }), 'what a job needs stays')
   assert.not.ok(await again.has(loose.cid))
