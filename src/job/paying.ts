@@ -120,14 +120,9 @@ export class Paying {
 
   /** The agreement holds on both sides: its provider's word and first commits are here, and not doubted. */
   open(turn: Turn, agreement: Agreement, message: MessageOf<'agreed'>): void {
-    const { terms } = agreement
     const id = message.agreement
-    const acceptance = acceptanceOf(agreement, message)
-    if (terms.mode === 'free' || acceptance === undefined || this.#senders.has(id)) return
-    const sender = Sender.open(turn, this.#senderParts, {
-      agreement: id, job: agreement.job, provider: agreement.provider, providerAddress: agreement.providerAddress, payer: agreement.requesterAddress, payee: agreement.payee, terms, acceptance
-    })
-    this.#index(sender)
+    const sender = this.#opened(turn, agreement, message)
+    if (sender === undefined) return
     sender.offered(turn, message.lots ?? [])
     const early = this.#early.get(id)
     this.#early.delete(id)
@@ -135,6 +130,11 @@ export class Paying {
     sender.worked(turn, early.total)
     this.accepted(turn, id, early.accepted, early.results)
     this.failed(turn, id, early.failed)
+  }
+
+  /** An agreement that is doubted is never paid: its provider hears that no more comes, so that its bond is free for others. */
+  letGo(turn: Turn, agreement: Agreement, message: MessageOf<'agreed'>): void {
+    this.#opened(turn, agreement, message)?.close(turn)
   }
 
   /** A provider says how much it has worked. More than its slots can have done since the agreement is not believed. */
@@ -241,6 +241,18 @@ export class Paying {
       case SENDER_PREFIX: this.#index(Sender.restore(this.#senderParts, value)); break
       case SPENT_COMMITS_PREFIX: this.#senders.get(Commits.agreementOf(value))?.restorePage(value); break
     }
+  }
+
+  #opened(turn: Turn, agreement: Agreement, message: MessageOf<'agreed'>): Sender | undefined {
+    const { terms } = agreement
+    const id = message.agreement
+    const acceptance = acceptanceOf(agreement, message)
+    if (terms.mode === 'free' || acceptance === undefined || this.#senders.has(id)) return undefined
+    const sender = Sender.open(turn, this.#senderParts, {
+      agreement: id, job: agreement.job, provider: agreement.provider, providerAddress: agreement.providerAddress, payer: agreement.requesterAddress, payee: agreement.payee, terms, acceptance
+    })
+    this.#index(sender)
+    return sender
   }
 
   #noteWork(id: string, worked: number): void {

@@ -153,6 +153,7 @@ export class Requesting {
     const doubt = this.paying.doubts(turn, deal.agreement, message)
     if (doubt !== undefined) {
       job.refusals.add(from, doubt.code, doubt.message, [doubt.code])
+      this.paying.letGo(turn, deal.agreement, message)
       this.#lose(turn, found, doubt.code, { tell: true })
       return
     }
