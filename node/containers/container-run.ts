@@ -149,10 +149,9 @@ export class ContainerRun {
     const settings = containerSettings(this.#spec, argv, image, this.#context.traits, own)
     this.#context.alter?.(settings)
     this.#checkEnded()
-    const [{ id, warnings }] = await Promise.all([
-      engine.createContainer(name, settings),
-      volumes.length === 0 ? undefined : fillInputs(engine, { name: `${name}-fill`, labels, inputs, ...stdinPath === undefined ? {} : { stdinPath }, ...own })
-    ])
+    const { id, warnings } = await this.#create(settings, async (signal) => {
+      if (volumes.length > 0) await fillInputs(engine, { name: `${name}-fill`, labels, inputs, ...stdinPath === undefined ? {} : { stdinPath }, ...own, signal })
+    })
     this.#container = id
     const [stream, inspected, links] = await Promise.all([engine.attach(id), engine.inspect(id), this.#linksOf(id)])
     const differing = [...settingsDiffering(settings, inspected), ...warnings]
@@ -163,6 +162,23 @@ export class ContainerRun {
         : new HostFault('E_CONTAINER_SETTINGS', `the engine did not take the settings as asked: ${differing.join(', ').slice(0, 500)}`)
     }
     return { id, stream }
+  }
+
+  /** Makes the container while its inputs are brought. Settles when both are over: what is made later would stay; but inputs nobody needs are brought no further. */
+  async #create(settings: ContainerSettings, bring: (signal: AbortSignal) => Promise<void>): Promise<{ id: string, warnings: string[] }> {
+    const needless = new AbortController()
+    const reasons: unknown[] = []
+    const note = (err: unknown): never => {
+      reasons.push(err)
+      needless.abort()
+      throw err
+    }
+    const [created] = await Promise.allSettled([
+      this.#context.engine.createContainer(this.#context.name, settings).catch(note),
+      bring(AbortSignal.any([this.#ends.signal, needless.signal])).catch(note)
+    ])
+    if (reasons.length > 0 || created.status === 'rejected') throw reasons[0]
+    return created.value
   }
 
   /** Throws `HostFault`; answers what to run. */

@@ -145,7 +145,9 @@ export class EngineClient {
     })
   }
   async stats(id: string): Promise<EngineStats> { return await this.call({ method: 'GET', path: `/containers/${id}/stats`, query: { stream: false, 'one-shot': true }, deadlineMs: 2000 }) }
-  async putArchive(id: string, path: string, tar: Readable | Buffer, deadlineMs: number): Promise<void> { await this.call({ method: 'PUT', path: `/containers/${id}/archive`, query: { path, noOverwriteDirNonDir: true }, file: tar, deadlineMs }) }
+  async putArchive(id: string, path: string, tar: Readable | Buffer, deadlineMs: number, signal?: AbortSignal): Promise<void> {
+    await this.call({ method: 'PUT', path: `/containers/${id}/archive`, query: { path, noOverwriteDirNonDir: true }, file: tar, deadlineMs, ...signal === undefined ? {} : { signal } })
+  }
 
   /** Whether `path` of a container that has not started is a symbolic link; a path that is not there is none. */
   async isLink(id: string, path: string): Promise<boolean> {

@@ -62,13 +62,13 @@ async function makeFiller(engine: EngineClient, name: string, body: object): Pro
 }
 
 /** Mounts volumes in a container that is never started, and unpacks a tar there. */
-async function fill(engine: EngineClient, { name, labels, mounts }: FillOptions, tar: Buffer | Readable, deadlineMs: number): Promise<void> {
+async function fill(engine: EngineClient, { name, labels, mounts, signal }: FillOptions, tar: Buffer | Readable, deadlineMs: number): Promise<void> {
   const { id } = await makeFiller(engine, name, {
     Image: FILLER_IMAGE, Cmd: ['/none'], Labels: labels, NetworkDisabled: true,
     HostConfig: { NetworkMode: 'none', LogConfig: { Type: 'none' }, Mounts: mounts.map(({ volume, at }) => ({ Type: 'volume', Source: volume, Target: at, VolumeOptions: { NoCopy: true } })) }
   })
   try {
-    await engine.putArchive(id, '/', tar, deadlineMs)
+    await engine.putArchive(id, '/', tar, deadlineMs, signal)
   } catch (err) {
     if (err instanceof EngineError && /no space left|disk quota exceeded/i.test(err.message)) throw new HostFault('E_CONTAINER_DISK', 'the engine\'s disk is full')
     throw err
@@ -82,6 +82,8 @@ export interface FillOptions {
   name: string
   labels: Record<string, string>
   mounts: { volume: string, at: string }[]
+  /** Nobody needs them any more: rejects as soon as what there is can be removed. */
+  signal?: AbortSignal
 }
 
 /** Puts process 1, the relay and a place for standard input into the volume that every container of the node mounts. */
