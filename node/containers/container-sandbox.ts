@@ -108,8 +108,10 @@ export class ContainerSandbox {
   /** The engine, while it answers. */
   get engine(): EngineClient | undefined { return this.#connection?.engine }
 
-  /** Looks for the engine again, unless it is known; answers its status. */
+  /** Looks for the engine again, unless it is known and answers; says how it stands. */
   async connect(): Promise<EngineStatus> {
+    const known = this.#connection
+    if (known !== undefined && !await known.engine.ping().then(() => true, () => false) && this.#connection === known) this.#lost()
     if (this.#connection === undefined && !this.#closed) await (this.#connecting ??= this.#connect().finally(() => { this.#connecting = undefined }))
     return this.#status
   }

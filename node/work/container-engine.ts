@@ -146,17 +146,21 @@ export class ContainerEngine implements Engine {
       const { spec, proxy } = await this.#prepare(task, { ...watch, signal }, undo)
       watch.onStart()
       const sandbox = this.#here()
-      const result = await sandbox.run(spec, {
+      const running = sandbox.run(spec, {
         signal,
         onLog: (stream, bytes) => { watch.onLog(stream === 1 ? 'stdout' : 'stderr', bytes) },
         onProgress: (fraction) => { watch.onProgress(fraction) }
       })
+      // who held it while it was made ready holds it still
+      if ((this.#running.get(task.runId)?.holders.size ?? 0) > 0) sandbox.hold(task.runId, true)
+      const result = await running
       stop.signal.throwIfAborted()
       const traffic = proxy?.usage()
       if (traffic !== undefined) Object.assign(result.outcome.usage, { receivedBytes: traffic.receivedBytes, sentBytes: traffic.sentBytes })
       return result
     } finally {
-      for (const step of undo.reverse()) await step()
+      // one that fails keeps none of the others
+      for (const step of undo.reverse()) await Promise.resolve().then(step).catch(() => undefined)
     }
   }
 

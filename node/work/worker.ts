@@ -215,7 +215,8 @@ class ProgressTeller {
 
   /** Said at once: its requester does not pay for such time, and wants to know. */
   hold(held: boolean): void {
-    this.#say(held ? 'held' : 'running', this.#fraction)
+    // before the program begins nothing of its is held
+    if (this.#started !== undefined) this.#say(held ? 'held' : 'running', this.#fraction)
   }
 
   end(): void {

@@ -9,10 +9,17 @@ import * as assert from 'uvu/assert'
 import { ContainerSandbox } from '../../node/containers/container-sandbox.ts'
 import { EngineClient, EngineError } from '../../node/containers/engine-client.ts'
 import type { RunResult } from '../../node/sandbox/run-spec.ts'
+import { ContainerEngine } from '../../node/work/container-engine.ts'
+import { NO_CONTAINERS } from '../../src/documents/share.ts'
+import type { SharePolicy } from '../../src/documents/share.ts'
 import { makeImage, openContainers, printed, specOf, testEngine } from '../helpers/engine.ts'
 import { lacksOwnEngine, OwnEngine } from '../helpers/own-engine.ts'
 
 const MIB = 1024 ** 2
+const WASM_AND_CONTAINERS: SharePolicy = {
+  enabled: true, paused: false, cores: 1, memoryBytes: 64 * MIB, diskBytes: MIB, gpus: false, engines: ['wasm', 'container'], region: 'any', maxRunMs: 1000, maxInputBytes: MIB,
+  allow: [], deny: [], hours: [], onlyWhenIdle: false, ...NO_CONTAINERS, busyPrograms: [], maxRequesterFaultShare: 1
+}
 const DISK_MIB = 128
 const TAG = 'engine'
 const lacks = await testEngine(import.meta.filename) === undefined ? '' : lacksOwnEngine()
@@ -53,6 +60,24 @@ if (lacks === undefined) {
   test.after(async () => {
     for (const node of nodes) await endNode(node)
     await own.close()
+  })
+
+  test('a host whose engine goes away offers no containers, and offers them again when it is back', async () => {
+    const dir = mkdtempSync(join(tmpdir(), 'hearth-host-'))
+    const offers: boolean[] = []
+    const host = await ContainerEngine.open({
+      dir, node: 'host-test', settings: { socketPath: own.client.socketPath, quotaBytes: MIB, localRegistries: {} }, policy: () => ({ ...WASM_AND_CONTAINERS }),
+      askSecrets: async () => [], cardsOf: () => [], ownAddresses: () => [], onChange: ({ isReady }) => { offers.push(isReady) }
+    })
+    assert.equal([host.isReady, offers], [true, [true]])
+    await own.kill()
+    await host.look()
+    assert.equal([host.isReady, offers], [false, [true, false]])
+    await own.start()
+    await host.look()
+    assert.equal([host.isReady, offers], [true, [true, false, true]])
+    await host.close()
+    rmSync(dir, { recursive: true, force: true })
   })
 
   test('C26: what a killed node left is removed when it starts again; another node\'s is not touched', async () => {
